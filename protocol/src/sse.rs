@@ -1,0 +1,53 @@
+//! Writing SSE frames. The log stores them encoded, so that a replay writes bytes.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::event_id::EventId;
+
+/// A comment line: keeps proxies and clients from giving up on a quiet stream.
+pub const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
+
+/// An event that carries one JSON-RPC message.
+///
+/// Line breaks in JSON text stand between tokens only (strings escape them), so they become spaces and the event
+/// stays one `data` line.
+pub fn message(id: EventId, json: &[u8]) -> Bytes {
+    let text = String::from_utf8_lossy(json);
+    let mut out = String::with_capacity(json.len() + 48);
+    let _ = write!(out, "id: {id}\nevent: message\ndata: ");
+    if text.bytes().any(|byte| byte == b'\n' || byte == b'\r') {
+        out.extend(text.chars().map(|c| if c == '\n' || c == '\r' { ' ' } else { c }));
+    } else {
+        out.push_str(&text);
+    }
+    out.push_str("\n\n");
+    out.into()
+}
+
+/// The priming event: an id and empty data, which lets a client resume before the first message (SEP-1699). Only for
+/// clients of 2025-11-25 and later: older ones try to parse the empty data.
+pub fn priming(id: EventId, retry: Duration) -> Bytes {
+    format!("id: {id}\nretry: {}\ndata: \n\n", retry.as_millis()).into()
+}
+
+/// Tells the client how long to wait before it comes back; sent before the gateway closes a connection whose
+/// stream goes on.
+pub fn retry(after: Duration) -> Bytes {
+    format!("retry: {}\n\n", after.as_millis()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::StreamId;
+
+    #[test]
+    fn a_pretty_printed_body_stays_one_data_line() {
+        let id = EventId { stream: StreamId(3), seq: 1 };
+        let frame = message(id, b"{\n  \"a\": \"x\\ny\"\r\n}");
+        assert_eq!(&frame[..], b"id: 3-1\nevent: message\ndata: {   \"a\": \"x\\ny\"  }\n\n");
+    }
+}

@@ -1,0 +1,2 @@
+//! The sessiongate binary.
+fn main() {}

@@ -1,0 +1,112 @@
+//! What can go wrong on the way to a target.
+
+use std::time::Duration;
+
+/// Why a target did not answer. Displayed texts go to clients: they name what failed, never an address, a header or
+/// a token; `detail` fields are for the log.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum TargetError {
+    /// The request never reached the target: safe to send again.
+    #[error("the target could not be reached")]
+    Unreachable {
+        /// For the log.
+        detail: String,
+    },
+    /// The address is not one that targets may have (promise 6).
+    #[error("the target's address is not allowed; see `allow_private_networks`")]
+    AddressRefused {
+        /// For the log.
+        detail: String,
+    },
+    /// The target does not know the downstream session any more (404): open a new one. The request was not accepted,
+    /// so it is safe to send again.
+    #[error("the target ended its session")]
+    SessionGone,
+    /// The target refused with an HTTP status; the request was not executed as far as HTTP tells.
+    #[error("the target answered HTTP {status}")]
+    Status {
+        /// The status.
+        status: u16,
+        /// For the log: the start of the body.
+        detail: String,
+        /// `Retry-After`, where given.
+        retry_after: Option<Duration>,
+    },
+    /// The connection broke, or the stream ended, after the request was sent: whether it was executed is unknown.
+    #[error("the connection to the target broke after the request was sent: its outcome is unknown")]
+    OutcomeUnknown {
+        /// For the log.
+        detail: String,
+    },
+    /// No answer within the target's time.
+    #[error("the target did not answer within {0:?}")]
+    TimedOut(Duration),
+    /// What came back is not MCP.
+    #[error("the target sent something that is not MCP: {detail}")]
+    Protocol {
+        /// What is wrong; safe for clients.
+        detail: String,
+    },
+    /// An answer, an event or a line is larger than allowed.
+    #[error("the target sent more than {limit} bytes in one message")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// `initialize` was answered with a JSON-RPC error, or with a revision that the gateway does not speak.
+    #[error("the target refused to initialize: {detail}")]
+    Refused {
+        /// What it said; safe for clients.
+        detail: String,
+    },
+    /// The process could not be started, or ended.
+    #[error("the target's process is not running: {detail}")]
+    Process {
+        /// What happened; safe for clients.
+        detail: String,
+    },
+    /// A bound of the gateway is reached.
+    #[error("too many {what} are open (limit {limit}); try again later")]
+    Exhausted {
+        /// What there are too many of.
+        what: &'static str,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// The link was closed by the gateway.
+    #[error("the connection to the target was closed")]
+    Closed,
+}
+
+impl TargetError {
+    /// The request certainly was not executed, so that it may be sent again.
+    pub fn not_executed(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. }
+                | Self::AddressRefused { .. }
+                | Self::SessionGone
+                | Self::Refused { .. }
+                | Self::Exhausted { .. }
+        )
+    }
+
+    /// A stable word for logs and metrics.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::AddressRefused { .. } => "address_refused",
+            Self::SessionGone => "session_gone",
+            Self::Status { .. } => "status",
+            Self::OutcomeUnknown { .. } => "outcome_unknown",
+            Self::TimedOut(_) => "timed_out",
+            Self::Protocol { .. } => "protocol",
+            Self::TooLarge { .. } => "too_large",
+            Self::Refused { .. } => "refused",
+            Self::Process { .. } => "process",
+            Self::Exhausted { .. } => "exhausted",
+            Self::Closed => "closed",
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The shape of a downstream session, whatever carries it.
+//!
+//! A [`Target`] opens [`Link`]s: one for each client session (and one for the catalogue). A link allocates nothing on
+//! the wire by itself: JSON-RPC ids, progress tokens and bodies are the session actor's. Messages that are not the
+//! response to a call go to the link's [`LinkSink`], one at a time, each awaited: that is the back pressure.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use sessiongate_protocol::{Message, RawJson, Response, Revision};
+
+use crate::error::TargetError;
+
+/// Something behind the gateway that speaks MCP.
+#[async_trait]
+pub trait Target: Send + Sync + 'static {
+    /// Its configured name.
+    fn name(&self) -> &str;
+
+    /// Opens a downstream session: transport, `initialize`, `notifications/initialized`. Bounded by the target's
+    /// connect and initialize deadlines. Messages that arrive outside a call go to `sink`.
+    async fn open(&self, hello: Hello, sink: Arc<dyn LinkSink>) -> Result<(Arc<dyn Link>, Welcome), TargetError>;
+
+    /// Takes up a downstream session that another process of the gateway opened; no I/O. None where the transport
+    /// cannot (a process is gone with its parent).
+    fn reattach(&self, saved: &SavedLink, sink: Arc<dyn LinkSink>) -> Option<Arc<dyn Link>>;
+}
+
+/// One downstream session. Cheap to share; all calls may run at once. Dropping the last reference ends local
+/// resources (tasks, process) but sends nothing; [`Link::close`] says goodbye.
+#[async_trait]
+pub trait Link: Send + Sync + 'static {
+    /// Sends a request and waits for its response; other messages that come on its stream go to the sink with
+    /// [`Origin::Call`] before this returns. A stream that breaks after an event with an id is resumed with
+    /// `Last-Event-ID`, honouring `retry`, until `deadline`.
+    ///
+    /// `id` is the integer JSON-RPC id inside `body`, unique on this link for all time.
+    /// Dropping the future abandons the call locally; it does not cancel it at the target.
+    async fn call(&self, id: i64, body: Bytes, deadline: Instant) -> Result<CallReply, TargetError>;
+
+    /// Goes on with a call that an earlier process began: GET with `Last-Event-ID`. Only messages after that event
+    /// come. Fails with [`TargetError::OutcomeUnknown`] where the transport or the target cannot.
+    async fn resume(&self, id: i64, last_event_id: &str, deadline: Instant) -> Result<CallReply, TargetError>;
+
+    /// Sends a notification or a response; returns when the target has accepted it (202, or written to the pipe).
+    async fn post(&self, body: Bytes, deadline: Instant) -> Result<(), TargetError>;
+
+    /// Wants messages outside calls (the standing GET stream). Idempotent; runs in the background, reconnects with
+    /// backoff, and accepts that the target offers none (405). Where the transport always delivers them (stdio,
+    /// HTTP+SSE) this does nothing.
+    fn listen(&self, listening: Listening);
+
+    /// What another process needs to take the session up; none where it cannot.
+    fn save(&self) -> Option<SavedLink>;
+
+    /// Ends the downstream session: DELETE where there is a session id, or end of the process group. Bounded in time.
+    async fn close(&self);
+}
+
+/// Whether the standing stream is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listening {
+    /// Open it, keep it open.
+    On,
+    /// Close it.
+    Off,
+}
+
+/// What the gateway says of its client in `initialize`.
+#[derive(Clone, Debug)]
+pub struct Hello {
+    /// The revision to offer.
+    pub revision: Revision,
+    /// `capabilities`.
+    pub capabilities: RawJson,
+    /// `clientInfo`.
+    pub client_info: RawJson,
+}
+
+/// What the target answered.
+#[derive(Clone, Debug)]
+pub struct Welcome {
+    /// The negotiated revision (legacy era).
+    pub revision: Revision,
+    /// The whole `InitializeResult`.
+    pub result: RawJson,
+    /// The transport that was found to work, for people: `streamable-http`, `sse`, `stdio`.
+    pub transport: &'static str,
+}
+
+/// A downstream session as stored. It holds the target's session id, which is a secret: no `Debug`.
+#[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct SavedLink {
+    /// The target's `Mcp-Session-Id`, where it gave one.
+    pub session_id: Option<Box<str>>,
+    /// The negotiated revision.
+    pub revision: Box<str>,
+}
+
+/// The end of a call.
+#[derive(Debug)]
+pub struct CallReply {
+    /// The response; its id is the call's.
+    pub response: Response,
+    /// The SSE event id it came with.
+    pub event_id: Option<Box<str>>,
+}
+
+/// Where a message came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// On the stream of the call with this downstream id.
+    Call(i64),
+    /// On the standing stream, or on a transport that has only one.
+    Standing,
+}
+
+/// What a link reports by itself.
+#[derive(Debug)]
+pub enum LinkEvent {
+    /// A request or a notification of the target. (Responses are returned by `call`; a response to nothing is logged
+    /// and dropped by the link.)
+    Message {
+        /// Where it came from.
+        origin: Origin,
+        /// Never a response.
+        message: Message,
+        /// The SSE event id, to be stored with what is done about the message.
+        event_id: Option<Box<str>>,
+    },
+    /// The target ended the session, or the process ended: the link is dead. Running calls fail on their own.
+    Closed {
+        /// Why.
+        error: TargetError,
+    },
+}
+
+/// Where a link puts its events. A call of `deliver` that waits holds the link's reading back.
+#[async_trait]
+pub trait LinkSink: Send + Sync + 'static {
+    /// Hands over one event.
+    async fn deliver(&self, event: LinkEvent) -> Result<(), SinkClosed>;
+}
+
+/// Nobody listens any more: the link should end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the owner of the link is gone")]
+pub struct SinkClosed;
+
+/// Deadlines and limits of a target.
+#[derive(Clone, Debug)]
+pub struct LinkLimits {
+    /// To connect.
+    pub connect: Duration,
+    /// For the whole `open`.
+    pub initialize: Duration,
+    /// For one call, whatever its progress.
+    pub call: Duration,
+    /// Largest JSON body, SSE event or stdio line, in bytes.
+    pub message_bytes: usize,
+    /// A stream without a byte (comments count) for this long is broken.
+    pub idle: Duration,
+}
+
+impl Default for LinkLimits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            initialize: Duration::from_secs(30),
+            call: Duration::from_secs(15 * 60),
+            message_bytes: 16 * 1024 * 1024,
+            idle: Duration::from_secs(5 * 60),
+        }
+    }
+}
