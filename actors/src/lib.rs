@@ -1,1 +1,13 @@
-//! sessiongate-actors
+//! The living part: session actors, target synchronisation, supervisors, the session directory.
+
+pub mod catalogue;
+pub mod clock;
+pub mod directory;
+pub mod error;
+pub mod gateway;
+pub mod session;
+pub mod settings;
+pub mod supervisor;
+pub mod sync;
+
+pub use error::SessionError;

@@ -4,12 +4,20 @@
 //! token) is borrowed from those bytes; what it does not understand is never parsed, so that it
 //! leaves as it came.
 
+pub mod capabilities;
 pub mod codes;
+pub mod cursor;
+pub mod elicitation;
 pub mod event_id;
 pub mod json;
 pub mod jsonrpc;
+pub mod lists;
 pub mod members;
+pub mod meta;
+pub mod names;
+pub mod progress;
 pub mod revision;
+pub mod sealer;
 pub mod sse;
 
 pub use event_id::{EventId, StreamId};

@@ -90,13 +90,19 @@ pub struct Welcome {
     pub transport: &'static str,
 }
 
-/// A downstream session as stored. It holds the target's session id, which is a secret: no `Debug`.
+/// A downstream session as stored. It holds the target's session id, which is a secret: `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct SavedLink {
     /// The target's `Mcp-Session-Id`, where it gave one.
     pub session_id: Option<Box<str>>,
     /// The negotiated revision.
     pub revision: Box<str>,
+}
+
+impl std::fmt::Debug for SavedLink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SavedLink").field("revision", &self.revision).finish_non_exhaustive()
+    }
 }
 
 /// The end of a call.

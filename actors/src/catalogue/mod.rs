@@ -1,0 +1,9 @@
+//! What targets offer: one catalogue for each target, and the gateway's published snapshot of all of them.
+
+
+mod snapshot;
+mod target;
+
+pub use sessiongate_protocol::cursor::ListKind;
+pub use snapshot::{ListHashes, Page, Route, Snapshot, TargetState};
+pub use target::{ServerCapabilities, TargetCatalogue};

@@ -1,0 +1,341 @@
+//! The published catalogue of a gateway: immutable, swapped whole, read on every call.
+
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use sessiongate_protocol::RawJson;
+use sessiongate_protocol::members::Members;
+use sessiongate_protocol::names;
+
+use super::{ListKind, ServerCapabilities, TargetCatalogue};
+use crate::settings::{GatewaySettings, Naming, TargetSettings};
+
+/// Items on one page of a list.
+pub const PAGE_SIZE: usize = 100;
+
+/// A target and what is known of it.
+#[derive(Clone, Debug)]
+pub struct TargetState {
+    /// Its settings.
+    pub settings: TargetSettings,
+    /// Its last good catalogue; none if it was never reached.
+    pub catalogue: Option<Arc<TargetCatalogue>>,
+}
+
+/// Where a call goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The target.
+    pub target: Arc<str>,
+    /// What the target calls it.
+    pub name: Box<str>,
+}
+
+/// A page of a list: raw items, and where the next page starts.
+#[derive(Debug)]
+pub struct Page<'a> {
+    /// In order.
+    pub items: Vec<&'a RawJson>,
+    /// Offset of the next page; none on the last.
+    pub next: Option<u32>,
+}
+
+/// One number for what a client sees of each list: it is told of a change only if its number changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ListHashes {
+    /// Of the tools.
+    pub tools: u64,
+    /// Of the prompts.
+    pub prompts: u64,
+    /// Of resources and templates.
+    pub resources: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    exposed: Box<str>,
+    json: RawJson,
+    target: u16,
+    name: Box<str>,
+}
+
+/// The catalogue of a gateway.
+#[derive(Debug)]
+pub struct Snapshot {
+    targets: Vec<TargetState>,
+    capabilities: Vec<ServerCapabilities>,
+    lists: [Vec<Entry>; 4],
+    index: [HashMap<Box<str>, u32>; 4],
+    hashes: ListHashes,
+    naming: Naming,
+}
+
+// === impl Snapshot ===
+
+impl Snapshot {
+    /// Merges the catalogues of `targets`, which are in the order of the configuration. Lists keep that order, and
+    /// within a target the target's own.
+    pub fn build(gateway: &GatewaySettings, targets: Vec<TargetState>) -> Self {
+        let capabilities: Vec<_> = targets
+            .iter()
+            .map(|target| {
+                target
+                    .catalogue
+                    .as_ref()
+                    .map_or(ServerCapabilities::ALL, |catalogue| ServerCapabilities::parse(&catalogue.capabilities))
+            })
+            .collect();
+        let lists = ListKind::ALL.map(|kind| merge(gateway, &targets, kind));
+        let index = ListKind::ALL.map(|kind| {
+            let entries = &lists[kind as usize];
+            entries.iter().zip(0u32..).map(|(entry, at)| (entry.exposed.clone(), at)).collect()
+        });
+        let hash = |kinds: &[ListKind]| {
+            let mut hasher = DefaultHasher::new();
+            for kind in kinds {
+                for entry in &lists[*kind as usize] {
+                    entry.json.as_bytes().hash(&mut hasher);
+                }
+            }
+            hasher.finish()
+        };
+        let hashes = ListHashes {
+            tools: hash(&[ListKind::Tools]),
+            prompts: hash(&[ListKind::Prompts]),
+            resources: hash(&[ListKind::Resources, ListKind::ResourceTemplates]),
+        };
+        Self { targets, capabilities, lists, index, hashes, naming: gateway.naming }
+    }
+
+    /// The targets, in the order of the configuration.
+    pub fn targets(&self) -> &[TargetState] {
+        &self.targets
+    }
+
+    /// A number that changes when the list does: cursors are good for one version.
+    pub fn version(&self, kind: ListKind) -> u64 {
+        match kind {
+            ListKind::Tools => self.hashes.tools,
+            ListKind::Prompts => self.hashes.prompts,
+            ListKind::Resources | ListKind::ResourceTemplates => self.hashes.resources,
+        }
+    }
+
+    /// What clients see of the lists, in three numbers.
+    pub fn hashes(&self) -> ListHashes {
+        self.hashes
+    }
+
+    /// A target by name.
+    pub fn target(&self, name: &str) -> Option<&TargetState> {
+        self.targets.iter().find(|target| &*target.settings.name == name)
+    }
+
+    /// What any target can do; a target that was never reached counts as able to do everything, because capabilities
+    /// are frozen at `initialize` and it may come up later.
+    pub fn capabilities(&self) -> ServerCapabilities {
+        self.capabilities.iter().fold(ServerCapabilities::default(), |all, one| all.union(*one))
+    }
+
+    /// The capabilities of one target.
+    pub fn capabilities_of(&self, target: &str) -> ServerCapabilities {
+        self.targets
+            .iter()
+            .zip(&self.capabilities)
+            .find(|(state, _)| &*state.settings.name == target)
+            .map(|(_, capabilities)| *capabilities)
+            .unwrap_or_default()
+    }
+
+    /// A page of a list, `offset` items from the start. None past the end of the list.
+    pub fn page(&self, kind: ListKind, offset: u32) -> Option<Page<'_>> {
+        let entries = &self.lists[kind as usize];
+        let start = offset as usize;
+        if start > entries.len() || (start == entries.len() && start > 0) {
+            return None;
+        }
+        let end = entries.len().min(start + PAGE_SIZE);
+        let next = (end < entries.len()).then(|| u32::try_from(end).unwrap_or(u32::MAX));
+        Some(Page { items: entries[start..end].iter().map(|entry| &entry.json).collect(), next })
+    }
+
+    /// How many items a list has.
+    pub fn count(&self, kind: ListKind) -> usize {
+        self.lists[kind as usize].len()
+    }
+
+    /// Where a tool or a prompt is. A name that is not in the catalogue goes to a target only if that target has
+    /// never been synchronised and no other could be meant.
+    pub fn route_name(&self, kind: ListKind, exposed: &str) -> Option<Route> {
+        if let Some(at) = self.index[kind as usize].get(exposed) {
+            let entry = &self.lists[kind as usize][*at as usize];
+            return Some(Route {
+                target: self.targets[entry.target as usize].settings.name.clone(),
+                name: entry.name.clone(),
+            });
+        }
+        let unsynchronised = |target: &&TargetState| target.catalogue.is_none();
+        self.route_prefix(exposed, unsynchronised)
+    }
+
+    /// Where a name goes when lists are live: by its prefix, or to the only target.
+    pub fn route_live(&self, exposed: &str) -> Option<Route> {
+        self.route_prefix(exposed, |_| true)
+    }
+
+    fn route_prefix(&self, exposed: &str, eligible: impl Fn(&&TargetState) -> bool) -> Option<Route> {
+        if let ([only], Naming::Plain) = (&self.targets[..], self.naming) {
+            return eligible(&only).then(|| Route { target: only.settings.name.clone(), name: exposed.into() });
+        }
+        self.targets.iter().filter(eligible).find_map(|target| {
+            let name = exposed.strip_prefix(&*target.settings.name)?.strip_prefix(names::SEPARATOR)?;
+            Some(Route { target: target.settings.name.clone(), name: name.into() })
+        })
+    }
+
+    /// What a client is shown for a name of a target's that came by another way than the catalogue.
+    pub fn expose(&self, gateway: &GatewaySettings, target: &str, name: &str) -> String {
+        let exposed = match (self.naming, self.targets.len()) {
+            (Naming::Plain, 1) => name.to_owned(),
+            _ => names::exposed(target, name),
+        };
+        shorten(gateway, exposed)
+    }
+
+    /// The target that owns a resource URI: by the list, by the templates, or because only one target has resources.
+    pub fn route_uri(&self, uri: &str) -> Option<Arc<str>> {
+        let of = |at: u16| self.targets[at as usize].settings.name.clone();
+        if let Some(at) = self.index[ListKind::Resources as usize].get(uri) {
+            return Some(of(self.lists[ListKind::Resources as usize][*at as usize].target));
+        }
+        let templates = &self.lists[ListKind::ResourceTemplates as usize];
+        if let Some(entry) = templates.iter().find(|entry| *entry.exposed == *uri || matches(&entry.exposed, uri)) {
+            return Some(of(entry.target));
+        }
+        let mut owners = self.targets.iter().zip(&self.capabilities).filter(|(_, can)| can.resources);
+        match (owners.next(), owners.next()) {
+            (Some((only, _)), None) => Some(only.settings.name.clone()),
+            _ => None,
+        }
+    }
+}
+
+fn shorten(gateway: &GatewaySettings, exposed: String) -> String {
+    match gateway.max_name_length {
+        Some(limit) => names::shortened(&exposed, limit).into_owned(),
+        None => exposed,
+    }
+}
+
+fn merge(gateway: &GatewaySettings, targets: &[TargetState], kind: ListKind) -> Vec<Entry> {
+    let mut offered: HashMap<String, u32> = HashMap::new();
+    let mut found: Vec<(u16, String, &RawJson)> = Vec::new();
+    for (target, at) in targets.iter().zip(0u16..) {
+        for json in target.catalogue.iter().flat_map(|catalogue| catalogue.list(kind)) {
+            let key = Members::of(json).ok().and_then(|members| members.get_str(kind.key()).map(|key| key.into_owned()));
+            let Some(key) = key else {
+                tracing::warn!(target_name = &*target.settings.name, list = kind.method(), "dropped an item without a key");
+                continue;
+            };
+            *offered.entry(key.clone()).or_default() += 1;
+            found.push((at, key, json));
+        }
+    }
+    match kind {
+        ListKind::Tools | ListKind::Prompts => {
+            let mut seen = std::collections::HashSet::new();
+            let mut entries = Vec::with_capacity(found.len());
+            for (at, name, json) in found {
+                let target = &targets[at as usize].settings.name;
+                let plain = gateway.naming == Naming::Plain && offered.get(&name) == Some(&1);
+                let exposed = if plain { name.clone() } else { names::exposed(target, &name) };
+                let exposed = shorten(gateway, exposed);
+                if !seen.insert(exposed.clone()) {
+                    tracing::warn!(target_name = &**target, name, "dropped an item whose name is offered twice");
+                    continue;
+                }
+                let json = if exposed == name {
+                    json.clone()
+                } else {
+                    match rename(json, &exposed) {
+                        Some(json) => json,
+                        None => continue,
+                    }
+                };
+                entries.push(Entry { exposed: exposed.into(), json, target: at, name: name.into() });
+            }
+            entries
+        }
+        ListKind::Resources | ListKind::ResourceTemplates => {
+            // The lowest priority number wins a conflict, then the target that was synchronised first.
+            let rank = |at: u16| {
+                let target = &targets[at as usize];
+                let synced = target.catalogue.as_ref().map(|catalogue| catalogue.synced_at).unwrap_or_default();
+                (target.settings.resource_priority, synced, at)
+            };
+            let mut best: HashMap<&str, u16> = HashMap::new();
+            for (at, uri, _) in &found {
+                best.entry(uri).and_modify(|known| *known = std::cmp::min_by_key(*known, *at, |at| rank(*at))).or_insert(*at);
+            }
+            let mut seen = std::collections::HashSet::new();
+            found
+                .iter()
+                .filter(|(at, uri, _)| best.get(uri.as_str()) == Some(at) && seen.insert(uri.clone()))
+                .map(|(at, uri, json)| Entry {
+                    exposed: uri.as_str().into(),
+                    json: (*json).clone(),
+                    target: *at,
+                    name: uri.as_str().into(),
+                })
+                .collect()
+        }
+    }
+}
+
+fn rename(json: &RawJson, exposed: &str) -> Option<RawJson> {
+    let name = serde_json::to_string(exposed).ok()?;
+    Some(Members::of(json).ok()?.with(&[("name", Some(&name))]))
+}
+
+/// Whether a URI could come of an RFC 6570 template: the literal parts appear in order, each expression stands for
+/// at least one character. Enough to find the owner; the owner decides whether the resource exists.
+fn matches(template: &str, uri: &str) -> bool {
+    let mut rest = uri;
+    let mut parts = template.split('{');
+    let Some(head) = parts.next() else { return false };
+    let Some(after_head) = rest.strip_prefix(head) else { return false };
+    rest = after_head;
+    let mut open = false;
+    for part in parts {
+        let Some((_, literal)) = part.split_once('}') else { return false };
+        open = literal.is_empty();
+        if rest.is_empty() {
+            return false;
+        }
+        if !literal.is_empty() {
+            let skip = rest.chars().next().map_or(0, char::len_utf8);
+            match rest[skip..].find(literal) {
+                Some(at) => rest = &rest[skip + at + literal.len()..],
+                None => return false,
+            }
+        }
+    }
+    open || rest.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_find_the_owner_of_a_uri() {
+        assert!(matches("test://template/{id}/data", "test://template/42/data"));
+        assert!(!matches("test://template/{id}/data", "test://template//data"));
+        assert!(matches("file:///{+path}", "file:///a/b"));
+        assert!(!matches("file:///{+path}", "file:///"));
+        assert!(matches("x://{a}-{b}", "x://1-2"));
+        assert!(!matches("x://{a}", "y://1"));
+    }
+}

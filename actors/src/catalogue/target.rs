@@ -1,0 +1,130 @@
+//! The catalogue of one target, as synchronised and as stored.
+
+use serde::{Deserialize, Serialize};
+use sessiongate_protocol::RawJson;
+use sessiongate_storage::Timestamp;
+
+use super::ListKind;
+
+/// Everything a target offered when it was last synchronised. Items are the bytes that the target sent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TargetCatalogue {
+    /// The negotiated revision.
+    pub revision: Box<str>,
+    /// `streamable-http`, `sse` or `stdio`.
+    pub transport: Box<str>,
+    /// `capabilities` of its `InitializeResult`.
+    pub capabilities: RawJson,
+    /// `serverInfo`, for people.
+    pub server_info: RawJson,
+    /// `instructions`.
+    pub instructions: Option<String>,
+    /// Tools.
+    pub tools: Vec<RawJson>,
+    /// Prompts.
+    pub prompts: Vec<RawJson>,
+    /// Resources.
+    pub resources: Vec<RawJson>,
+    /// Resource templates.
+    pub templates: Vec<RawJson>,
+    /// When.
+    pub synced_at: Timestamp,
+    /// How long that took, in milliseconds.
+    pub took_ms: u64,
+}
+
+/// The part of a target's capabilities that decides what is sent to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServerCapabilities {
+    /// Has tools.
+    pub tools: bool,
+    /// Has prompts.
+    pub prompts: bool,
+    /// Has resources.
+    pub resources: bool,
+    /// Takes `resources/subscribe`.
+    pub subscribe: bool,
+    /// Takes `logging/setLevel`.
+    pub logging: bool,
+    /// Takes `completion/complete`.
+    pub completions: bool,
+}
+
+// === impl TargetCatalogue ===
+
+impl TargetCatalogue {
+    /// The items of a list.
+    pub fn list(&self, kind: ListKind) -> &[RawJson] {
+        match kind {
+            ListKind::Tools => &self.tools,
+            ListKind::Prompts => &self.prompts,
+            ListKind::Resources => &self.resources,
+            ListKind::ResourceTemplates => &self.templates,
+        }
+    }
+
+    /// The items of a list, to be set.
+    pub fn list_mut(&mut self, kind: ListKind) -> &mut Vec<RawJson> {
+        match kind {
+            ListKind::Tools => &mut self.tools,
+            ListKind::Prompts => &mut self.prompts,
+            ListKind::Resources => &mut self.resources,
+            ListKind::ResourceTemplates => &mut self.templates,
+        }
+    }
+}
+
+// === impl ServerCapabilities ===
+
+impl ServerCapabilities {
+    /// What is assumed of a target that was never reached.
+    pub const ALL: Self =
+        Self { tools: true, prompts: true, resources: true, subscribe: true, logging: true, completions: true };
+
+    /// Reads a `ServerCapabilities` object; what cannot be read counts as absent.
+    pub fn parse(capabilities: &RawJson) -> Self {
+        #[derive(Deserialize, Default)]
+        struct Resources {
+            #[serde(default)]
+            subscribe: Option<bool>,
+        }
+        #[derive(Deserialize, Default)]
+        struct Shape {
+            tools: Option<serde::de::IgnoredAny>,
+            prompts: Option<serde::de::IgnoredAny>,
+            resources: Option<Resources>,
+            logging: Option<serde::de::IgnoredAny>,
+            completions: Option<serde::de::IgnoredAny>,
+        }
+        let shape: Shape = capabilities.get().unwrap_or_default();
+        Self {
+            tools: shape.tools.is_some(),
+            prompts: shape.prompts.is_some(),
+            resources: shape.resources.is_some(),
+            subscribe: shape.resources.is_some_and(|resources| resources.subscribe.unwrap_or(false)),
+            logging: shape.logging.is_some(),
+            completions: shape.completions.is_some(),
+        }
+    }
+
+    /// Has the capability that a list belongs to.
+    pub fn offers(self, kind: ListKind) -> bool {
+        match kind {
+            ListKind::Tools => self.tools,
+            ListKind::Prompts => self.prompts,
+            ListKind::Resources | ListKind::ResourceTemplates => self.resources,
+        }
+    }
+
+    /// What either has.
+    pub fn union(self, other: Self) -> Self {
+        Self {
+            tools: self.tools || other.tools,
+            prompts: self.prompts || other.prompts,
+            resources: self.resources || other.resources,
+            subscribe: self.subscribe || other.subscribe,
+            logging: self.logging || other.logging,
+            completions: self.completions || other.completions,
+        }
+    }
+}

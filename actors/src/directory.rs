@@ -1,0 +1,437 @@
+//! Finds sessions: creates them, brings stored ones back, counts them, ends them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use aws_lc_rs::{digest, rand};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use parking_lot::Mutex;
+use sessiongate_protocol::{RawJson, Revision, StreamId};
+use sessiongate_storage::{Acquired, NodeId, SessionKey, SessionStore, StoreError};
+use tokio::sync::OnceCell;
+
+use crate::clock;
+use crate::error::SessionError;
+use crate::gateway::Gateway;
+use crate::session::core::{CallId, EndReason, Env, Record, SessionCore, SessionFacts, SessionView, Step};
+use crate::session::{SessionActor, SessionHandle};
+
+/// Locks of the table; more than cores, so that two requests seldom meet.
+const SHARDS: usize = 64;
+/// How long a lease is held without a word; the embedded engine holds it for as long as the process lives.
+const LEASE: Duration = Duration::from_secs(30);
+/// Random bytes of a session id.
+const ID_BYTES: usize = 24;
+
+/// All sessions of this process.
+pub struct SessionDirectory {
+    shards: Vec<Mutex<HashMap<SessionKey, Arc<Slot>>>>,
+    store: Arc<dyn SessionStore>,
+    node: NodeId,
+    /// Sessions by principal, live and stored.
+    principals: Mutex<HashMap<Box<str>, usize>>,
+    total: AtomicUsize,
+    max_total: usize,
+}
+
+/// A session on its way into memory, or in it. The cell makes many requests wait for one resumption.
+struct Slot {
+    handle: OnceCell<Arc<SessionHandle>>,
+}
+
+/// Who asks: an opaque name for each credential.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Principal {
+    hash: Box<str>,
+}
+
+/// What `initialize` said.
+#[derive(Debug)]
+pub struct NewSession {
+    /// The negotiated revision.
+    pub revision: Revision,
+    /// `capabilities`.
+    pub capabilities: RawJson,
+    /// `clientInfo`.
+    pub client_info: RawJson,
+}
+
+// === impl Principal ===
+
+impl Principal {
+    /// Everybody without a credential.
+    pub fn anonymous() -> Self {
+        Self { hash: "anonymous".into() }
+    }
+
+    /// Whoever holds this credential name; the name is hashed, so that it can stand in logs and on disk.
+    pub fn named(kind: &str, name: &str) -> Self {
+        let mut context = digest::Context::new(&digest::SHA256);
+        context.update(kind.as_bytes());
+        context.update(&[0]);
+        context.update(name.as_bytes());
+        Self { hash: URL_SAFE_NO_PAD.encode(&context.finish().as_ref()[..12]).into() }
+    }
+
+    /// The hash.
+    pub fn as_str(&self) -> &str {
+        &self.hash
+    }
+}
+
+// === impl SessionDirectory ===
+
+impl SessionDirectory {
+    /// An empty directory on top of a store.
+    pub fn new(store: Arc<dyn SessionStore>, node: NodeId, max_total: usize) -> Arc<Self> {
+        Arc::new(Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            store,
+            node,
+            principals: Mutex::default(),
+            total: AtomicUsize::new(0),
+            max_total,
+        })
+    }
+
+    fn shard(&self, key: SessionKey) -> &Mutex<HashMap<SessionKey, Arc<Slot>>> {
+        &self.shards[usize::from(key.0[0]) % SHARDS]
+    }
+
+    /// Counts what an earlier process stored, and ends what expired meanwhile.
+    pub async fn take_over(&self) -> Result<usize, StoreError> {
+        let mut after = None;
+        let mut found = 0;
+        loop {
+            let page = self.store.list(after, 1000).await?;
+            let Some(last) = page.last() else { return Ok(found) };
+            after = Some(last.key);
+            for summary in page {
+                if summary.expires <= clock::now() {
+                    self.store.delete(summary.key).await?;
+                } else if let Ok(record) = Record::parse(&summary.record) {
+                    self.count(&record.facts.principal);
+                    found += 1;
+                }
+            }
+        }
+    }
+
+    fn count(&self, principal: &str) {
+        self.total.fetch_add(1, Ordering::Relaxed);
+        *self.principals.lock().entry(principal.into()).or_default() += 1;
+    }
+
+    fn uncount(&self, principal: &str) {
+        self.total.fetch_sub(1, Ordering::Relaxed);
+        let mut principals = self.principals.lock();
+        if let Some(count) = principals.get_mut(principal) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                principals.remove(principal);
+            }
+        }
+    }
+
+    /// Room for one more session of a principal, taken.
+    fn admit(&self, principal: &Principal, limit: usize) -> Result<(), SessionError> {
+        let bound = |what, limit| {
+            metrics::counter!("sessiongate_bounds_reached_total", "bound" => what).increment(1);
+            Err(SessionError::Bound { what, limit, remedy: "end one with DELETE, or wait until one expires" })
+        };
+        if self.total.load(Ordering::Relaxed) >= self.max_total {
+            return bound("sessions of the gateway", self.max_total);
+        }
+        let mut principals = self.principals.lock();
+        let count = principals.entry(principal.hash.clone()).or_default();
+        if *count >= limit {
+            return bound("sessions of this principal", limit);
+        }
+        *count += 1;
+        self.total.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Creates a session and stores it; returns the id for `Mcp-Session-Id`.
+    pub async fn create(
+        self: &Arc<Self>,
+        gateway: &Arc<Gateway>,
+        principal: &Principal,
+        new: NewSession,
+    ) -> Result<(String, Arc<SessionHandle>), SessionError> {
+        let settings = gateway.settings();
+        self.admit(principal, settings.sessions.max_per_principal)?;
+        let created = self.create_admitted(gateway, principal, new).await;
+        if created.is_err() {
+            self.uncount(principal.as_str());
+        }
+        created
+    }
+
+    async fn create_admitted(
+        self: &Arc<Self>,
+        gateway: &Arc<Gateway>,
+        principal: &Principal,
+        new: NewSession,
+    ) -> Result<(String, Arc<SessionHandle>), SessionError> {
+        let mut random = [0u8; ID_BYTES];
+        rand::fill(&mut random)
+            .map_err(|_| StoreError::Unavailable("the operating system gives no random numbers".into()))?;
+        let id = URL_SAFE_NO_PAD.encode(random);
+        let key = session_key(&gateway.name, principal, &id);
+        let lease = match self.store.acquire(key, &self.node, LEASE).await? {
+            Acquired::Granted(lease) => lease,
+            Acquired::HeldBy { .. } => return Err(SessionError::Overloaded),
+        };
+        let facts = SessionFacts {
+            gateway: gateway.name.as_ref().into(),
+            principal: principal.hash.clone(),
+            revision: new.revision,
+            capabilities: new.capabilities,
+            client_info: new.client_info,
+            created: clock::now(),
+        };
+        let mut core = SessionCore::new(gateway.settings(), facts, gateway.catalogue().hashes());
+        // Stored before the client learns its id: what was acknowledged outlives the process.
+        self.store.commit(&lease, core.first_batch()).await?;
+        let slot = Arc::new(Slot { handle: OnceCell::new() });
+        let handle = self.launch(gateway, core, lease, None, CallId(1), HashMap::new());
+        let _ = slot.handle.set(handle.clone());
+        self.shard(key).lock().insert(key, slot);
+        metrics::counter!("sessiongate_sessions_created_total").increment(1);
+        Ok((id, handle))
+    }
+
+    /// The live session of a principal under an id, brought back from the store if need be.
+    pub async fn find(
+        self: &Arc<Self>,
+        gateway: &Arc<Gateway>,
+        principal: &Principal,
+        id: &str,
+    ) -> Result<Arc<SessionHandle>, SessionError> {
+        if id.is_empty() || id.len() > 128 {
+            return Err(SessionError::NotFound);
+        }
+        let key = session_key(&gateway.name, principal, id);
+        // A session that is just leaving memory is met at most once more.
+        for _ in 0..3 {
+            let slot = {
+                let mut shard = self.shard(key).lock();
+                let live = shard.get(&key).filter(|slot| slot.handle.get().is_none_or(|handle| handle.is_alive()));
+                match live {
+                    Some(slot) => slot.clone(),
+                    None => {
+                        let slot = Arc::new(Slot { handle: OnceCell::new() });
+                        shard.insert(key, slot.clone());
+                        slot
+                    }
+                }
+            };
+            match slot.handle.get_or_try_init(|| self.resume(gateway, key)).await {
+                Ok(handle) if handle.is_alive() => return Ok(handle.clone()),
+                Ok(_) => self.remove(key, &slot),
+                Err(error) => {
+                    self.remove(key, &slot);
+                    return Err(error);
+                }
+            }
+        }
+        Err(SessionError::Overloaded)
+    }
+
+    fn remove(&self, key: SessionKey, slot: &Arc<Slot>) {
+        let mut shard = self.shard(key).lock();
+        if shard.get(&key).is_some_and(|known| Arc::ptr_eq(known, slot)) {
+            shard.remove(&key);
+        }
+    }
+
+    async fn resume(
+        self: &Arc<Self>,
+        gateway: &Arc<Gateway>,
+        key: SessionKey,
+    ) -> Result<Arc<SessionHandle>, SessionError> {
+        let Some(stored) = self.store.load(key).await? else { return Err(SessionError::NotFound) };
+        if stored.expires <= clock::now() {
+            return Err(SessionError::NotFound);
+        }
+        let lease = match self.store.acquire(key, &self.node, LEASE).await? {
+            Acquired::Granted(lease) => lease,
+            Acquired::HeldBy { .. } => return Err(SessionError::Overloaded),
+        };
+        let restored = {
+            let catalogue = gateway.catalogue();
+            let env = Env { now: clock::now(), catalogue: &catalogue, sealer: &gateway.sealer };
+            SessionCore::restore(gateway.settings(), &stored, &env)
+        };
+        let (core, step, next_call) = restored.map_err(|error| {
+            tracing::error!(session = %key, %error, "a stored session cannot be read");
+            SessionError::NotFound
+        })?;
+        let durable = stored.streams.iter().map(|extent| (extent.stream, extent.last)).collect();
+        metrics::counter!("sessiongate_sessions_resumed_total").increment(1);
+        tracing::debug!(session = %key, "session brought back from the store");
+        Ok(self.launch(gateway, core, lease, Some(step), next_call, durable))
+    }
+
+    fn launch(
+        self: &Arc<Self>,
+        gateway: &Arc<Gateway>,
+        core: SessionCore,
+        lease: sessiongate_storage::Lease,
+        first_step: Option<Step>,
+        next_call: CallId,
+        durable: HashMap<StreamId, u64>,
+    ) -> Arc<SessionHandle> {
+        let directory = Arc::downgrade(self);
+        let (key, principal, held) = (lease.key, core.facts().principal.clone(), lease.clone());
+        let on_stop = Box::new(move |ended: Option<EndReason>| {
+            let Some(directory) = directory.upgrade() else { return };
+            directory.forget(key);
+            if let Some(reason) = ended {
+                directory.uncount(&principal);
+                metrics::counter!("sessiongate_sessions_ended_total", "reason" => reason.as_str()).increment(1);
+            }
+            actix_rt::spawn(async move {
+                let _ = directory.store.release(held).await;
+            });
+        });
+        Arc::new(SessionActor::launch(gateway.clone(), core, lease, first_step, next_call, durable, on_stop))
+    }
+
+    fn forget(&self, key: SessionKey) {
+        self.shard(key).lock().remove(&key);
+    }
+
+    fn live(&self) -> Vec<Arc<SessionHandle>> {
+        self.shards
+            .iter()
+            .flat_map(|shard| shard.lock().values().filter_map(|slot| slot.handle.get().cloned()).collect::<Vec<_>>())
+            .collect()
+    }
+
+    /// Sessions, live and stored.
+    pub fn count_all(&self) -> usize {
+        self.total.load(Ordering::Relaxed)
+    }
+
+    /// Tells live sessions that their gateway's catalogue changed. Stored ones see it when they come back.
+    pub fn catalogue_changed(&self, gateway: &str) {
+        for handle in self.live().into_iter().filter(|handle| handle.gateway() == gateway) {
+            handle.catalogue_changed();
+        }
+    }
+
+    /// Tells live sessions that a target was changed or removed.
+    pub fn target_replaced(&self, gateway: &str, target: &Arc<str>) {
+        for handle in self.live().into_iter().filter(|handle| handle.gateway() == gateway) {
+            handle.target_replaced(target.clone());
+        }
+    }
+
+    /// Ends sessions whose time is over while nobody has them in memory. Call it now and then.
+    pub async fn sweep(&self) -> Result<usize, StoreError> {
+        let mut swept = 0;
+        for key in self.store.expired(clock::now(), 256).await? {
+            let live = self.shard(key).lock().get(&key).and_then(|slot| slot.handle.get().cloned());
+            match live.filter(|handle| handle.is_alive()) {
+                // Its own timer ends it; this makes sure.
+                Some(handle) => {
+                    let _ = handle.end(EndReason::Expired).await;
+                }
+                None => {
+                    let principal = self
+                        .store
+                        .load(key)
+                        .await?
+                        .and_then(|stored| Record::parse(&stored.record).ok())
+                        .map(|record| record.facts.principal);
+                    self.store.delete(key).await?;
+                    if let Some(principal) = principal {
+                        self.uncount(&principal);
+                    }
+                    metrics::counter!("sessiongate_sessions_ended_total", "reason" => EndReason::Expired.as_str())
+                        .increment(1);
+                }
+            }
+            swept += 1;
+        }
+        Ok(swept)
+    }
+
+    /// Ends a session by its key: for an administrator.
+    pub async fn end(&self, key: SessionKey) -> Result<bool, SessionError> {
+        let live = self.shard(key).lock().get(&key).and_then(|slot| slot.handle.get().cloned());
+        if let Some(handle) = live.filter(|handle| handle.is_alive()) {
+            handle.end(EndReason::Administrator).await?;
+            return Ok(true);
+        }
+        let Some(stored) = self.store.load(key).await? else { return Ok(false) };
+        self.store.delete(key).await?;
+        if let Ok(record) = Record::parse(&stored.record) {
+            self.uncount(&record.facts.principal);
+        }
+        Ok(true)
+    }
+
+    /// All live sessions, to be looked at.
+    pub async fn views(&self) -> Vec<(SessionKey, SessionView)> {
+        let mut views = Vec::new();
+        for handle in self.live() {
+            if let Ok(view) = handle.view().await {
+                views.push((handle.key(), view));
+            }
+        }
+        views
+    }
+
+    /// Takes all sessions out of memory with everything stored; connections are told to come back.
+    pub async fn shut_down(&self) {
+        let live = self.live();
+        let count = live.len();
+        for handle in live {
+            if let Err(error) = handle.shut_down().await {
+                tracing::debug!(session = %handle.key(), %error, "a session did not shut down in order");
+            }
+        }
+        tracing::info!(sessions = count, "sessions stored");
+    }
+}
+
+/// Derives the internal key. Somebody else's id leads to a key that does not exist, without a comparison that could
+/// tell more; and what is stored cannot be presented as an id.
+fn session_key(gateway: &str, principal: &Principal, id: &str) -> SessionKey {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for part in [gateway, &principal.hash, id] {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part.as_bytes());
+    }
+    let mut key = [0u8; 16];
+    key.copy_from_slice(&context.finish().as_ref()[..16]);
+    SessionKey(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_of_a_session_depends_on_gateway_principal_and_id() {
+        let alice = Principal::named("api-key", "alice");
+        let bob = Principal::named("api-key", "bob");
+        let keys = [
+            session_key("g", &alice, "x"),
+            session_key("g", &bob, "x"),
+            session_key("h", &alice, "x"),
+            session_key("g", &alice, "y"),
+            session_key("ga", &alice, "x"),
+        ];
+        for (at, key) in keys.iter().enumerate() {
+            assert!(!keys[at + 1..].contains(key));
+        }
+        assert_eq!(keys[0], session_key("g", &alice, "x"));
+    }
+}

@@ -1,0 +1,360 @@
+//! The actor around the rules: it turns messages into inputs and performs effects. It never waits: whatever takes time
+//! runs in a task that reports back.
+
+use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use sessiongate_protocol::{EventId, Request, Response, StreamId};
+use sessiongate_storage::{Lease, StoreError, Timestamp};
+use sessiongate_targets::{Link, SavedLink, Welcome};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
+
+use super::connection::{Attachment, StreamItem};
+use super::core::{CallId, ConnId, Effect, EndReason, Env, Generation, Input, SessionCore, SessionView, Step};
+use super::handle::{CallAnswer, MAILBOX, SessionHandle};
+use crate::clock;
+use crate::error::SessionError;
+use crate::gateway::Gateway;
+
+/// One session in memory.
+pub struct SessionActor {
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) core: SessionCore,
+    pub(super) lease: Lease,
+    pub(super) replies: HashMap<CallId, oneshot::Sender<CallAnswer>>,
+    pub(super) acknowledgements: HashMap<CallId, oneshot::Sender<Result<(), SessionError>>>,
+    pub(super) attaching: HashMap<ConnId, oneshot::Sender<Result<Attachment, SessionError>>>,
+    pub(super) connections: HashMap<StreamId, (ConnId, mpsc::Sender<StreamItem>)>,
+    /// The newest event of each stream that is durable.
+    pub(super) durable: HashMap<StreamId, u64>,
+    pub(super) links: Vec<OpenLink>,
+    pub(super) running: HashMap<CallId, AbortHandle>,
+    /// Effects that wait for their commit, oldest first, and the number of the oldest.
+    waiting: VecDeque<Waiting>,
+    first_waiting: u64,
+    timer: Option<(Timestamp, SpawnHandle)>,
+    /// The first step of a restored session.
+    pub(super) first_step: Option<Step>,
+    ended: Vec<oneshot::Sender<()>>,
+    pub(super) on_stop: Option<Box<dyn FnOnce(Option<EndReason>)>>,
+    pub(super) stopping: bool,
+}
+
+pub(super) struct OpenLink {
+    pub(super) target: Arc<str>,
+    pub(super) generation: Generation,
+    pub(super) link: Arc<dyn Link>,
+}
+
+struct Waiting {
+    committed: bool,
+    effects: Vec<Effect>,
+}
+
+/// What the actor is told.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub enum Event {
+    /// Something for the rules.
+    Input(Input),
+    /// A request and the way back.
+    Request {
+        /// Its number.
+        call: CallId,
+        /// What.
+        request: Request,
+        /// The answer may be a stream.
+        sse: bool,
+        /// The way back.
+        reply: oneshot::Sender<CallAnswer>,
+    },
+    /// An answer to a question and the way back.
+    Response {
+        /// Its number.
+        call: CallId,
+        /// What.
+        response: Response,
+        /// The way back.
+        reply: oneshot::Sender<Result<(), SessionError>>,
+    },
+    /// A connection wants a stream.
+    Attach {
+        /// The connection.
+        conn: ConnId,
+        /// `Last-Event-ID`.
+        after: Option<EventId>,
+        /// The way back.
+        reply: oneshot::Sender<Result<Attachment, SessionError>>,
+    },
+    /// A downstream session is open: the link itself, for the actor.
+    LinkOpened {
+        /// The target.
+        target: Arc<str>,
+        /// Which opening.
+        generation: Generation,
+        /// The link.
+        link: Arc<dyn Link>,
+        /// What the target said.
+        welcome: Option<Box<Welcome>>,
+        /// What another process would need.
+        saved: Option<SavedLink>,
+    },
+    /// A batch is stored, or is not.
+    Committed {
+        /// Its number.
+        number: u64,
+        /// How it went.
+        result: Result<(), StoreError>,
+    },
+    /// End the session.
+    End {
+        /// Why.
+        reason: EndReason,
+        /// Answered when it is gone from the store.
+        reply: oneshot::Sender<()>,
+    },
+    /// Store everything and leave memory.
+    ShutDown {
+        /// Answered when that is done.
+        reply: oneshot::Sender<()>,
+    },
+    /// A look.
+    View(oneshot::Sender<SessionView>),
+}
+
+// === impl SessionActor ===
+
+impl SessionActor {
+    /// Starts a session on the current arbiter. `first_step` is what a restored session has to do first; `next_call`
+    /// the first number that no stored call has; `on_stop` is called once, when the session left memory.
+    pub fn launch(
+        gateway: Arc<Gateway>,
+        core: SessionCore,
+        lease: Lease,
+        first_step: Option<Step>,
+        next_call: CallId,
+        durable: HashMap<StreamId, u64>,
+        on_stop: Box<dyn FnOnce(Option<EndReason>)>,
+    ) -> SessionHandle {
+        let (key, revision) = (lease.key, core.revision());
+        let principal = core.facts().principal.clone();
+        let actor = Self {
+            gateway,
+            core,
+            lease,
+            replies: HashMap::new(),
+            acknowledgements: HashMap::new(),
+            attaching: HashMap::new(),
+            connections: HashMap::new(),
+            durable,
+            links: Vec::new(),
+            running: HashMap::new(),
+            waiting: VecDeque::new(),
+            first_waiting: 0,
+            timer: None,
+            first_step,
+            ended: Vec::new(),
+            on_stop: Some(on_stop),
+            stopping: false,
+        };
+        let gateway = actor.gateway.name.clone();
+        SessionHandle::new(key, revision, principal, gateway, actor.start(), next_call)
+    }
+
+    pub(super) fn step(&mut self, input: Input, ctx: &mut Context<Self>) {
+        let gateway = self.gateway.clone();
+        let catalogue = gateway.catalogue();
+        let env = Env { now: clock::now(), catalogue: &catalogue, sealer: &gateway.sealer };
+        // A panic must cost this session only, and its state is not to be trusted after one: it is rebuilt from the
+        // store by the next request.
+        match catch_unwind(AssertUnwindSafe(|| self.core.step(input, &env))) {
+            Ok(step) => self.perform(step, ctx),
+            Err(_) => {
+                metrics::counter!("sessiongate_session_panics_total").increment(1);
+                tracing::error!(session = %self.lease.key, "a session panicked; it will be rebuilt from the store");
+                self.crash(ctx);
+            }
+        }
+    }
+
+    fn perform(&mut self, step: Step, ctx: &mut Context<Self>) {
+        for effect in step.now {
+            self.effect(effect, ctx);
+        }
+        if step.batch.is_empty() && self.waiting.is_empty() {
+            for effect in step.durable {
+                self.effect(effect, ctx);
+            }
+            return;
+        }
+        if step.batch.is_empty() {
+            if !step.durable.is_empty() {
+                // Behind what is being stored, so that the order is kept.
+                self.waiting.push_back(Waiting { committed: true, effects: step.durable });
+            }
+            return;
+        }
+        let number = self.first_waiting + self.waiting.len() as u64;
+        self.waiting.push_back(Waiting { committed: false, effects: step.durable });
+        let commit = self.gateway.store.commit(&self.lease, step.batch);
+        let addr = ctx.address();
+        actix_rt::spawn(async move {
+            let result = commit.await;
+            let _ = addr.send(Event::Committed { number, result }).await;
+        });
+    }
+
+    fn on_committed(&mut self, number: u64, result: Result<(), StoreError>, ctx: &mut Context<Self>) {
+        if let Err(error) = result {
+            metrics::counter!("sessiongate_store_failures_total").increment(1);
+            tracing::error!(session = %self.lease.key, %error, "a session could not be stored; it leaves memory");
+            return self.crash(ctx);
+        }
+        if let Some(at) = number.checked_sub(self.first_waiting)
+            && let Some(waiting) = usize::try_from(at).ok().and_then(|at| self.waiting.get_mut(at))
+        {
+            waiting.committed = true;
+        }
+        while self.waiting.front().is_some_and(|waiting| waiting.committed) {
+            let Some(waiting) = self.waiting.pop_front() else { break };
+            self.first_waiting += 1;
+            for effect in waiting.effects {
+                self.effect(effect, ctx);
+            }
+        }
+    }
+
+    /// Gives up what is in memory: everybody who waits is told, and the next request rebuilds the session.
+    fn crash(&mut self, ctx: &mut Context<Self>) {
+        // Dropping the senders tells those who wait: see SessionHandle.
+        self.replies.clear();
+        self.acknowledgements.clear();
+        self.attaching.clear();
+        self.connections.clear();
+        self.waiting.clear();
+        self.stop(None, ctx);
+    }
+
+    pub(super) fn stop(&mut self, ended: Option<EndReason>, ctx: &mut Context<Self>) {
+        self.stopping = true;
+        for (_, task) in self.running.drain() {
+            task.abort();
+        }
+        if let Some(on_stop) = self.on_stop.take() {
+            on_stop(ended);
+        }
+        for reply in self.ended.drain(..) {
+            let _ = reply.send(());
+        }
+        ctx.stop();
+    }
+
+    /// Makes sure that the session is woken not later than `at`. There is one timer, moved only to an earlier time:
+    /// waking up once too often is cheaper than a timer for each call.
+    pub(super) fn wake_at(&mut self, at: Timestamp, ctx: &mut Context<Self>) {
+        if let Some((armed, _)) = self.timer
+            && armed <= at
+        {
+            return;
+        }
+        if let Some((_, timer)) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        let wait = clock::until(at).max(Duration::from_millis(1));
+        let timer = ctx.run_later(wait, |actor, ctx| {
+            actor.timer = None;
+            actor.step(Input::Tick, ctx);
+            if !actor.stopping {
+                let next = actor.core.next_deadline();
+                // Never in a hot loop, whatever the rules say.
+                actor.wake_at(next.max(clock::now().plus(Duration::from_millis(10))), ctx);
+            }
+        });
+        self.timer = Some((at, timer));
+    }
+
+    /// Leaves memory with everything stored; what runs goes on in the next process where it can.
+    fn on_shut_down(&mut self, reply: oneshot::Sender<()>, ctx: &mut Context<Self>) {
+        self.step(Input::Disconnect, ctx);
+        self.ended.push(reply);
+        self.waiting.push_back(Waiting { committed: true, effects: vec![Effect::Stop { ended: None }] });
+        if self.waiting.len() == 1 {
+            self.waiting.clear();
+            self.stop(None, ctx);
+        }
+    }
+}
+
+impl Actor for SessionActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        metrics::gauge!("sessiongate_sessions_live").increment(1.0);
+        if let Some(step) = self.first_step.take() {
+            self.perform(step, ctx);
+        }
+        let next = self.core.next_deadline();
+        self.wake_at(next, ctx);
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        metrics::gauge!("sessiongate_sessions_live").decrement(1.0);
+        if let Some(on_stop) = self.on_stop.take() {
+            on_stop(None);
+        }
+    }
+}
+
+impl Handler<Event> for SessionActor {
+    type Result = ();
+
+    fn handle(&mut self, event: Event, ctx: &mut Self::Context) {
+        if self.stopping {
+            return;
+        }
+        match event {
+            Event::Input(input) => {
+                if let Input::CallDone { call, .. } = &input {
+                    self.running.remove(call);
+                }
+                if let Input::ConnClosed { stream, conn } = &input
+                    && self.connections.get(stream).is_some_and(|(known, _)| known == conn)
+                {
+                    self.connections.remove(stream);
+                }
+                self.step(input, ctx);
+            }
+            Event::Request { call, request, sse, reply } => {
+                self.replies.insert(call, reply);
+                self.step(Input::Request { call, request, sse }, ctx);
+            }
+            Event::Response { call, response, reply } => {
+                self.acknowledgements.insert(call, reply);
+                self.step(Input::Response { call, response }, ctx);
+            }
+            Event::Attach { conn, after, reply } => {
+                self.attaching.insert(conn, reply);
+                self.step(Input::Attach { conn, after }, ctx);
+            }
+            Event::LinkOpened { target, generation, link, welcome, saved } => {
+                self.links.push(OpenLink { target: target.clone(), generation, link });
+                let welcome = welcome.map(|welcome| *welcome);
+                self.step(Input::LinkOpened { target, generation, welcome, saved }, ctx);
+            }
+            Event::Committed { number, result } => self.on_committed(number, result, ctx),
+            Event::End { reason, reply } => {
+                self.ended.push(reply);
+                self.step(Input::End(reason), ctx);
+            }
+            Event::ShutDown { reply } => self.on_shut_down(reply, ctx),
+            Event::View(reply) => {
+                let _ = reply.send(self.core.view());
+            }
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! What targets say: responses to calls, and messages on their streams.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sessiongate_protocol::elicitation::{self, UrlRequired};
+use sessiongate_protocol::members::Members;
+use sessiongate_protocol::meta;
+use sessiongate_protocol::{Message, Notification, RawJson, Request, Response, ResponseBody, codes, jsonrpc, progress};
+use sessiongate_targets::{CallReply, LinkEvent, Origin, TargetError};
+
+use super::replies::Failure;
+use super::requests::LOG_LEVELS;
+use super::{CallId, CallKind, Effect, Env, Generation, SessionCore, Step};
+use crate::catalogue::ListKind;
+use crate::settings::{Listing, Naming};
+
+/// URL elicitations remembered for `notifications/elicitation/complete`.
+const ELICITATION_IDS: usize = 256;
+
+// === impl SessionCore ===
+
+impl SessionCore {
+    pub(super) fn on_call_done(
+        &mut self,
+        id: CallId,
+        generation: Generation,
+        result: Result<CallReply, TargetError>,
+        env: &Env<'_>,
+        step: &mut Step,
+    ) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        if call.generation != generation {
+            return;
+        }
+        let target = call.target.clone();
+        match result {
+            Ok(CallReply { response, event_id }) => {
+                if event_id.is_some() {
+                    call.last_event = event_id;
+                }
+                self.on_result(id, response, &target, env, step);
+            }
+            Err(error) if self.may_retry(id, &error) => {
+                if self.is_current(&target, generation) {
+                    self.on_link_lost(&target, env, step);
+                }
+                self.dispatch(id, &target, step);
+            }
+            Err(error) => {
+                if matches!(error, TargetError::SessionGone) && self.is_current(&target, generation) {
+                    self.on_link_lost(&target, env, step);
+                }
+                if let Some(CallKind::List { list }) = self.calls.get(&id).map(|call| call.kind.clone()) {
+                    tracing::warn!(target_name = &*target, error = error.code(), "a live list goes on without a target");
+                    let body = self.page_without(list, &target, env);
+                    return self.finish_call(id, &body, error.code(), env, step);
+                }
+                self.fail_call(id, &Failure::of_target(&target, &error), env, step);
+            }
+        }
+    }
+
+    fn on_result(&mut self, id: CallId, response: Response, target: &Arc<str>, env: &Env<'_>, step: &mut Step) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let kind = call.kind.clone();
+        let mut outcome = "ok";
+        let body = match response.body {
+            ResponseBody::Result(result) => match &kind {
+                CallKind::List { list } => match self.live_page(*list, target, &result, env) {
+                    Ok(page) => ResponseBody::Result(page),
+                    Err(_) => self.page_without(*list, target, env),
+                },
+                CallKind::Tool => {
+                    if is_tool_error(&result) {
+                        outcome = "tool_error";
+                    }
+                    ResponseBody::Result(result)
+                }
+                CallKind::Subscribe { uri } => {
+                    self.subscriptions.insert(uri.clone(), target.clone());
+                    self.dirty = true;
+                    self.listen_where_wanted(step);
+                    ResponseBody::Result(result)
+                }
+                CallKind::Unsubscribe { uri } => {
+                    self.subscriptions.remove(uri);
+                    self.dirty = true;
+                    self.listen_where_wanted(step);
+                    ResponseBody::Result(result)
+                }
+                CallKind::Plain => ResponseBody::Result(result),
+            },
+            ResponseBody::Error(error) => {
+                outcome = "error";
+                self.on_target_error(error, target)
+            }
+        };
+        self.finish_call(id, &body, outcome, env, step);
+    }
+
+    /// An error passes as it came, but for a -32042 that no client could use.
+    fn on_target_error(&mut self, error: RawJson, target: &Arc<str>) -> ResponseBody {
+        if !UrlRequired::has_code(&error) {
+            return ResponseBody::Error(error);
+        }
+        match UrlRequired::read(&error) {
+            Ok(required) => {
+                for id in &required.ids {
+                    self.remember_elicitation(id, target);
+                }
+                ResponseBody::Error(error)
+            }
+            Err(reason) => {
+                let message = format!("target `{target}` asked for a URL elicitation that cannot be used: {reason}");
+                jsonrpc::error_body(codes::INTERNAL_ERROR, &message, None)
+            }
+        }
+    }
+
+    pub(super) fn remember_elicitation(&mut self, id: &str, target: &Arc<str>) {
+        if self.elicitation_ids.len() >= ELICITATION_IDS {
+            self.elicitation_ids.pop_front();
+        }
+        self.elicitation_ids.push_back((id.into(), target.clone()));
+        self.dirty = true;
+    }
+
+    pub(super) fn time_out(&mut self, id: CallId, env: &Env<'_>, step: &mut Step) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let target = call.target.clone();
+        let error = TargetError::TimedOut(call.deadline.since(call.started));
+        self.cancel_downstream(id, Some("the gateway's deadline for the call passed"), step);
+        self.fail_call(id, &Failure::of_target(&target, &error), env, step);
+    }
+
+    pub(super) fn on_link_event(
+        &mut self,
+        target: &Arc<str>,
+        generation: Generation,
+        event: LinkEvent,
+        env: &Env<'_>,
+        step: &mut Step,
+    ) {
+        if !self.is_current(target, generation) {
+            return;
+        }
+        match event {
+            LinkEvent::Closed { .. } => self.on_link_lost(target, env, step),
+            LinkEvent::Message { origin, message, event_id } => {
+                let call = match origin {
+                    Origin::Call(id) => self.links.get(target).and_then(|link| link.call_of(id)),
+                    Origin::Standing => None,
+                };
+                // Stored with whatever is done about the message: see the module's first lines.
+                if let (Some(call), Some(event_id)) = (call, event_id)
+                    && let Some(state) = self.calls.get_mut(&call)
+                {
+                    state.last_event = Some(event_id);
+                }
+                match message {
+                    Message::Request(request) => self.on_target_request(target, call, request, env, step),
+                    Message::Notification(notification) => {
+                        self.on_target_notification(target, call, notification, env, step);
+                    }
+                    Message::Response(_) => {}
+                }
+                if let Some(call) = call {
+                    self.store_call(call, step);
+                }
+            }
+        }
+    }
+
+    fn on_target_request(
+        &mut self,
+        target: &Arc<str>,
+        call: Option<CallId>,
+        request: Request,
+        env: &Env<'_>,
+        step: &mut Step,
+    ) {
+        match &*request.method {
+            "ping" => {
+                let body = jsonrpc::response(Some(&request.id), &ResponseBody::Result(RawJson::EMPTY_OBJECT));
+                self.post(target, body, None, true, step);
+            }
+            "elicitation/create" | "sampling/createMessage" | "roots/list" => {
+                self.ask(target, call, request, env, step);
+            }
+            method => {
+                let body = jsonrpc::error_body(codes::METHOD_NOT_FOUND, &format!("method `{method}` is not known"), None);
+                self.post(target, jsonrpc::response(Some(&request.id), &body), None, true, step);
+            }
+        }
+    }
+
+    fn on_target_notification(
+        &mut self,
+        target: &Arc<str>,
+        call: Option<CallId>,
+        notification: Notification,
+        env: &Env<'_>,
+        step: &mut Step,
+    ) {
+        let params = notification.params.as_ref();
+        if let Some(list) = ListKind::of_changed_method(&notification.method) {
+            return match self.settings.listing {
+                Listing::Default => step.now.push(Effect::Resync { target: target.clone() }),
+                Listing::Dynamic => self.tell_changed(list, env, step),
+            };
+        }
+        match &*notification.method {
+            "notifications/progress" => {
+                if let Some(params) = params {
+                    self.on_progress(target, params, env, step);
+                }
+            }
+            "notifications/cancelled" => {
+                if let Some(id) = params.and_then(|params| meta::request_id_of(params).ok()) {
+                    self.withdraw_question(target, &id, env, step);
+                }
+            }
+            "notifications/message" => self.on_log_message(target, call, params, env, step),
+            "notifications/resources/updated" => {
+                let uri = params.and_then(|params| meta::uri_of(params).ok().map(std::borrow::Cow::into_owned));
+                let mark = uri.map(|uri| format!("updated:{uri}").into());
+                self.send_standing(jsonrpc::notification(&notification.method, params), mark, env, step);
+            }
+            "notifications/elicitation/complete" => {
+                let id = params.and_then(|params| elicitation::elicitation_id(params).ok());
+                let known = id.is_some_and(|id| {
+                    self.elicitation_ids.iter().any(|(known, owner)| **known == *id && owner == target)
+                });
+                if known {
+                    let message = jsonrpc::notification(&notification.method, params);
+                    self.send_related(target, call, message, env, step);
+                }
+            }
+            // Tasks come with their own issue; nothing was negotiated, so nothing is due.
+            "notifications/tasks/status" => {}
+            _ => {
+                let message = jsonrpc::notification(&notification.method, params);
+                self.send_related(target, call, message, env, step);
+            }
+        }
+    }
+
+    /// Progress belongs to the call whose token it carries; values must grow.
+    fn on_progress(&mut self, target: &Arc<str>, params: &RawJson, env: &Env<'_>, step: &mut Step) {
+        let Ok(read) = progress::Progress::read(params) else { return };
+        let Some(id) = read.token.as_i64().and_then(|id| self.links.get(target)?.call_of(id)) else { return };
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let Some(token) = call.progress_token.clone() else { return };
+        if !call.last_progress.admit(read.progress) {
+            return;
+        }
+        let Ok(params) = progress::with_token(params, &token) else { return };
+        if let Some(stream) = self.upgrade(id, env, step) {
+            self.append(stream, &jsonrpc::notification("notifications/progress", Some(&params)), env, step);
+        }
+    }
+
+    fn on_log_message(
+        &mut self,
+        target: &Arc<str>,
+        call: Option<CallId>,
+        params: Option<&RawJson>,
+        env: &Env<'_>,
+        step: &mut Step,
+    ) {
+        let Some(params) = params else { return };
+        let Ok(members) = Members::of(params) else { return };
+        let rank = |level: &str| LOG_LEVELS.iter().position(|known| *known == level);
+        let level = members.get_str("level").and_then(|level| rank(&level));
+        if let (Some(level), Some(wanted)) = (level, self.log_level.as_deref().and_then(rank))
+            && level < wanted
+        {
+            return;
+        }
+        let params = match self.settings.naming {
+            Naming::Plain => params.clone(),
+            Naming::Prefixed => {
+                let logger = match members.get_str("logger") {
+                    Some(logger) => format!("{target}/{logger}"),
+                    None => target.to_string(),
+                };
+                members.with(&[("logger", Some(&serde_json::to_string(&logger).unwrap_or_default()))])
+            }
+        };
+        self.send_related(target, call, jsonrpc::notification("notifications/message", Some(&params)), env, step);
+    }
+
+    /// Sends a message on the stream of the call it came with; without one, on that of the only call that runs there;
+    /// else outside calls.
+    pub(super) fn send_related(
+        &mut self,
+        target: &Arc<str>,
+        call: Option<CallId>,
+        message: Bytes,
+        env: &Env<'_>,
+        step: &mut Step,
+    ) {
+        let call = call.or_else(|| self.links.get(target)?.only_call());
+        if let Some(stream) = call.and_then(|call| self.upgrade(call, env, step)) {
+            return self.append(stream, &message, env, step);
+        }
+        self.send_standing(message, None, env, step);
+    }
+
+    /// Tells the target that nobody wants the answer of a call.
+    pub(super) fn cancel_downstream(&mut self, id: CallId, reason: Option<&str>, step: &mut Step) {
+        let Some(call) = self.calls.get(&id) else { return };
+        if !call.sent {
+            return;
+        }
+        let mut params = serde_json::json!({"requestId": call.downstream_id});
+        if let Some(reason) = reason {
+            params["reason"] = reason.into();
+        }
+        let target = call.target.clone();
+        if let Ok(params) = RawJson::from_serialize(&params) {
+            let body = jsonrpc::notification("notifications/cancelled", Some(&params));
+            self.post(&target, body, None, false, step);
+        }
+    }
+}
+
+/// A tool's own failure: reported to the model, and not a success in the figures.
+fn is_tool_error(result: &RawJson) -> bool {
+    // The search is cheap and usually ends it: only a result that mentions the member is looked into.
+    result.as_str().contains("\"isError\"")
+        && Members::of(result).is_ok_and(|members| members.get("isError").is_some_and(|value| value.get() == "true"))
+}

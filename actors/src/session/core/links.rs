@@ -1,0 +1,416 @@
+//! Downstream sessions: opened on first use, one at a time, reused, opened again when the target forgot them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sessiongate_protocol::{RawJson, RequestId, Revision, capabilities, jsonrpc};
+use sessiongate_storage::Timestamp;
+use sessiongate_targets::{Hello, Listening, SavedLink, TargetError, Welcome};
+
+use super::replies::Failure;
+use super::{CallId, Effect, Env, Generation, SessionCore, Step, object_with};
+use crate::catalogue::ServerCapabilities;
+
+/// A call is sent again this often at most, and only while its target certainly did not accept it.
+const MAX_ATTEMPTS: u8 = 2;
+
+/// One downstream session of this session.
+#[derive(Default)]
+pub(super) struct LinkState {
+    generation: Generation,
+    phase: Phase,
+    next_id: i64,
+    /// Downstream ids of calls.
+    calls: HashMap<i64, CallId>,
+    listening: bool,
+}
+
+#[derive(Default)]
+enum Phase {
+    /// Not open; perhaps stored.
+    #[default]
+    Idle,
+    Stored(SavedLink),
+    /// Being opened: calls and messages wait.
+    Opening { calls: Vec<CallId>, posts: Vec<Waiting> },
+    Open { saved: Option<SavedLink>, capabilities: ServerCapabilities },
+}
+
+/// A message that is sent as soon as the link is open.
+struct Waiting {
+    body: Bytes,
+    question: Option<u64>,
+}
+
+// === impl LinkState ===
+
+impl LinkState {
+    pub(super) fn stored(saved: Option<SavedLink>, first_id: i64) -> Self {
+        Self { phase: saved.map_or(Phase::Idle, Phase::Stored), next_id: first_id, ..Self::default() }
+    }
+
+    pub(super) fn next_id(&mut self) -> i64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    pub(super) fn remember_call(&mut self, id: i64, call: CallId) {
+        self.calls.insert(id, call);
+    }
+
+    pub(super) fn forget_call(&mut self, id: i64, call: CallId) {
+        self.calls.remove(&id);
+        if let Phase::Opening { calls, .. } = &mut self.phase {
+            calls.retain(|waiting| *waiting != call);
+        }
+    }
+
+    pub(super) fn call_of(&self, id: i64) -> Option<CallId> {
+        self.calls.get(&id).copied()
+    }
+
+    /// The call that something without an address must belong to.
+    pub(super) fn only_call(&self) -> Option<CallId> {
+        let mut calls = self.calls.values();
+        calls.next().copied().filter(|_| calls.next().is_none())
+    }
+
+    /// The newest call: ids grow.
+    pub(super) fn newest_call(&self) -> Option<CallId> {
+        self.calls.iter().max_by_key(|(id, _)| **id).map(|(_, call)| *call)
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open { .. })
+    }
+
+    /// The session may leave memory without losing this link.
+    pub(super) fn may_be_stored(&self) -> bool {
+        match &self.phase {
+            Phase::Idle | Phase::Stored(_) => true,
+            Phase::Opening { .. } => false,
+            Phase::Open { saved, .. } => saved.is_some(),
+        }
+    }
+
+    pub(super) fn saved(&self) -> Option<&SavedLink> {
+        match &self.phase {
+            Phase::Stored(saved) => Some(saved),
+            Phase::Open { saved, .. } => saved.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Ids that a link taken up by another process may use: above all that this one can have used.
+    pub(super) fn first_id_after_restart(now: Timestamp) -> i64 {
+        // Seconds << 20 stays below 2^53, which every JSON implementation keeps exact, and grows faster than a
+        // session can use ids.
+        i64::try_from((now.0 / 1000) << 20).unwrap_or(i64::MAX >> 1)
+    }
+}
+
+// === impl SessionCore ===
+
+impl SessionCore {
+    pub(super) fn link(&mut self, target: &Arc<str>) -> &mut LinkState {
+        self.links.entry(target.clone()).or_default()
+    }
+
+    /// Whether a report belongs to the downstream session that is open now.
+    pub(super) fn is_current(&self, target: &str, generation: Generation) -> bool {
+        self.links.get(target).is_some_and(|link| link.generation == generation)
+    }
+
+    /// Sends a call, or makes it wait for its link.
+    pub(super) fn dispatch(&mut self, id: CallId, target: &Arc<str>, step: &mut Step) {
+        let link = self.link(target);
+        match &mut link.phase {
+            Phase::Open { .. } => {
+                let generation = link.generation;
+                self.send_now(id, target, generation, step);
+            }
+            Phase::Opening { calls, .. } => calls.push(id),
+            Phase::Idle | Phase::Stored(_) => {
+                self.open_link(target, vec![id], Vec::new(), step);
+            }
+        }
+    }
+
+    fn send_now(&mut self, id: CallId, target: &Arc<str>, generation: Generation, step: &mut Step) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        call.generation = generation;
+        if let (true, Some(last_event_id)) = (call.sent, call.last_event.clone()) {
+            step.now.push(Effect::Resume {
+                target: target.clone(),
+                generation,
+                call: id,
+                id: call.downstream_id,
+                last_event_id,
+                deadline: call.deadline,
+            });
+            return;
+        }
+        call.sent = true;
+        call.attempts += 1;
+        step.now.push(Effect::Call {
+            target: target.clone(),
+            generation,
+            call: id,
+            id: call.downstream_id,
+            body: call.body.clone(),
+            deadline: call.deadline,
+        });
+    }
+
+    /// Sends a notification or an answer; `open` says whether it is worth a downstream session of its own.
+    pub(super) fn post(&mut self, target: &Arc<str>, body: Bytes, question: Option<u64>, open: bool, step: &mut Step) {
+        let link = self.link(target);
+        match &mut link.phase {
+            Phase::Open { .. } => {
+                let generation = link.generation;
+                // An answer must be stored before it goes out; nothing else is worth a second queue.
+                step.durable.push(Effect::Post { target: target.clone(), generation, body, question });
+            }
+            Phase::Opening { posts, .. } => posts.push(Waiting { body, question }),
+            Phase::Idle | Phase::Stored(_) if open => {
+                self.open_link(target, Vec::new(), vec![Waiting { body, question }], step);
+            }
+            Phase::Idle | Phase::Stored(_) => {}
+        }
+    }
+
+    fn open_link(&mut self, target: &Arc<str>, calls: Vec<CallId>, posts: Vec<Waiting>, step: &mut Step) {
+        let hello = self.hello();
+        let link = self.link(target);
+        link.generation.0 += 1;
+        link.listening = false;
+        let saved = match std::mem::replace(&mut link.phase, Phase::Opening { calls, posts }) {
+            Phase::Stored(saved) => Some(saved),
+            _ => None,
+        };
+        let generation = link.generation;
+        step.now.push(Effect::OpenLink { target: target.clone(), generation, hello, saved });
+    }
+
+    fn hello(&self) -> Hello {
+        Hello {
+            revision: Revision::LATEST_LEGACY,
+            capabilities: capabilities::downstream_capabilities(&self.facts.capabilities, self.facts.revision),
+            client_info: self.facts.client_info.clone(),
+        }
+    }
+
+    pub(super) fn on_link_opened(
+        &mut self,
+        target: &Arc<str>,
+        generation: Generation,
+        welcome: Option<Welcome>,
+        saved: Option<SavedLink>,
+        env: &Env<'_>,
+        step: &mut Step,
+    ) {
+        if !self.is_current(target, generation) {
+            step.now.push(Effect::CloseLink { target: target.clone(), generation, goodbye: true });
+            return;
+        }
+        let capabilities = match &welcome {
+            Some(welcome) => welcome
+                .result
+                .borrow::<WelcomeShape>()
+                .map(|shape| ServerCapabilities::parse(&shape.capabilities))
+                .unwrap_or_default(),
+            None => env.catalogue.capabilities_of(target),
+        };
+        let fresh = welcome.is_some();
+        let link = self.link(target);
+        let phase = std::mem::replace(&mut link.phase, Phase::Open { saved, capabilities });
+        self.dirty = true;
+        if fresh {
+            if capabilities.logging
+                && let Some(level) = self.log_level.clone()
+            {
+                self.send_level(target, &level, step);
+            }
+            self.resubscribe(target, env, step);
+        }
+        if let Phase::Opening { calls, posts } = phase {
+            for waiting in posts {
+                step.durable.push(Effect::Post {
+                    target: target.clone(),
+                    generation,
+                    body: waiting.body,
+                    question: waiting.question,
+                });
+            }
+            for call in calls {
+                self.send_now(call, target, generation, step);
+            }
+        }
+        self.listen_where_wanted(step);
+    }
+
+    pub(super) fn on_link_failed(
+        &mut self,
+        target: &Arc<str>,
+        generation: Generation,
+        error: &TargetError,
+        env: &Env<'_>,
+        step: &mut Step,
+    ) {
+        if !self.is_current(target, generation) {
+            return;
+        }
+        let link = self.link(target);
+        link.phase = Phase::Idle;
+        let calls: Vec<CallId> = link.calls.values().copied().collect();
+        for call in calls {
+            self.fail_call(call, &Failure::of_target(target, error), env, step);
+        }
+        self.abandon_questions_of(target, env, step);
+    }
+
+    /// The target forgot the session, or its process ended: what certainly was not accepted is sent again on a new
+    /// one, all else ends on its own.
+    pub(super) fn on_link_lost(&mut self, target: &Arc<str>, env: &Env<'_>, step: &mut Step) {
+        let link = self.link(target);
+        if !matches!(link.phase, Phase::Open { .. }) {
+            return;
+        }
+        let generation = link.generation;
+        // What the old session still reports comes with an old generation from now on.
+        link.generation.0 += 1;
+        link.phase = Phase::Idle;
+        self.dirty = true;
+        step.now.push(Effect::CloseLink { target: target.clone(), generation, goodbye: false });
+        self.abandon_questions_of(target, env, step);
+        if self.subscriptions.values().any(|owner| owner == target) {
+            self.open_link(target, Vec::new(), Vec::new(), step);
+        }
+    }
+
+    /// Whether a call may be sent once more after this error, on a new downstream session.
+    pub(super) fn may_retry(&self, id: CallId, error: &TargetError) -> bool {
+        matches!(error, TargetError::SessionGone)
+            && self.calls.get(&id).is_some_and(|call| call.attempts < MAX_ATTEMPTS && call.last_event.is_none())
+    }
+
+    /// Closes a downstream session.
+    pub(super) fn let_go(&mut self, target: &Arc<str>, goodbye: bool, step: &mut Step) {
+        let Some(link) = self.links.get_mut(target) else { return };
+        let generation = link.generation;
+        match std::mem::take(&mut link.phase) {
+            Phase::Open { saved, .. } => {
+                step.durable.push(Effect::CloseLink { target: target.clone(), generation, goodbye });
+                if let (false, Some(saved)) = (goodbye, saved) {
+                    link.phase = Phase::Stored(saved);
+                }
+            }
+            Phase::Stored(saved) if goodbye => {
+                // Only an open link can say goodbye: take the stored session up to end it.
+                let hello = self.hello();
+                step.durable.push(Effect::OpenLink { target: target.clone(), generation, hello, saved: Some(saved) });
+                step.durable.push(Effect::CloseLink { target: target.clone(), generation, goodbye });
+            }
+            Phase::Opening { .. } => {
+                link.generation.0 += 1;
+                step.durable.push(Effect::CloseLink { target: target.clone(), generation, goodbye: true });
+            }
+            phase => link.phase = phase,
+        }
+    }
+
+    pub(super) fn on_target_replaced(&mut self, target: &Arc<str>, env: &Env<'_>, step: &mut Step) {
+        let Some(link) = self.links.get(target) else { return };
+        let calls: Vec<CallId> = link.calls.values().copied().collect();
+        let failure = Failure {
+            code: sessiongate_protocol::codes::INTERNAL_ERROR,
+            message: format!("target `{target}` was changed in the gateway's configuration while the call ran"),
+            reason: "target_replaced",
+        };
+        for call in calls {
+            self.fail_call(call, &failure, env, step);
+        }
+        self.abandon_questions_of(target, env, step);
+        self.let_go(target, true, step);
+        if let Some(link) = self.links.get_mut(target) {
+            link.generation.0 += 1;
+        }
+        self.subscriptions.retain(|_, owner| owner != target);
+        self.dirty = true;
+    }
+
+    /// The standing stream of a target is wanted while the client can hear it, or has subscriptions there.
+    pub(super) fn listen_where_wanted(&mut self, step: &mut Step) {
+        let heard = self.streams.live_standing().is_some();
+        for (target, link) in &mut self.links {
+            let wanted = heard || self.subscriptions.values().any(|owner| owner == target);
+            if link.is_open() && link.listening != wanted {
+                link.listening = wanted;
+                step.now.push(Effect::Listen {
+                    target: target.clone(),
+                    generation: link.generation,
+                    listening: if wanted { Listening::On } else { Listening::Off },
+                });
+            }
+        }
+    }
+
+    pub(super) fn send_level_everywhere(&mut self, step: &mut Step) {
+        let Some(level) = self.log_level.clone() else { return };
+        let open: Vec<Arc<str>> = self
+            .links
+            .iter()
+            .filter(|(_, link)| matches!(link.phase, Phase::Open { capabilities, .. } if capabilities.logging))
+            .map(|(target, _)| target.clone())
+            .collect();
+        for target in open {
+            self.send_level(&target, &level, step);
+        }
+    }
+
+    /// A request of the gateway's own: its response is dropped by the link, nobody waits for it.
+    fn send_level(&mut self, target: &Arc<str>, level: &str, step: &mut Step) {
+        let id = self.link(target).next_id();
+        let params = object_with("level", &serde_json::to_string(level).unwrap_or_default());
+        let body = jsonrpc::request(&RequestId::integer(id), "logging/setLevel", Some(&params));
+        self.send_own(target, id, body, step);
+    }
+
+    /// Subscriptions belong to the downstream session: a new one needs them again.
+    fn resubscribe(&mut self, target: &Arc<str>, _env: &Env<'_>, step: &mut Step) {
+        let uris: Vec<Box<str>> =
+            self.subscriptions.iter().filter(|(_, owner)| *owner == target).map(|(uri, _)| uri.clone()).collect();
+        for uri in uris {
+            let id = self.link(target).next_id();
+            let params = object_with("uri", &serde_json::to_string(&uri).unwrap_or_default());
+            let body = jsonrpc::request(&RequestId::integer(id), "resources/subscribe", Some(&params));
+            self.send_own(target, id, body, step);
+        }
+    }
+
+    fn send_own(&mut self, target: &Arc<str>, id: i64, body: Bytes, step: &mut Step) {
+        let generation = self.link(target).generation;
+        step.now.push(Effect::Call {
+            target: target.clone(),
+            generation,
+            call: CallId(u64::MAX),
+            id,
+            body,
+            deadline: Timestamp(0),
+        });
+    }
+
+    /// Downstream sessions as they are stored.
+    pub(super) fn saved_links(&self) -> Vec<(Arc<str>, SavedLink)> {
+        self.links
+            .iter()
+            .filter_map(|(target, link)| link.saved().map(|saved| (target.clone(), saved.clone())))
+            .collect()
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct WelcomeShape {
+    capabilities: RawJson,
+}

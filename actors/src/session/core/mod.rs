@@ -1,0 +1,370 @@
+//! The rules of a session, without I/O, timers or channels: [`SessionCore::step`] takes what happened and says what is
+//! to be done. The actor around it does that and reports what came of it.
+//!
+//! Two orders are kept. Effects of [`Step::durable`] wait until everything before them is stored: a question is on
+//! disk before it is shown, an answer before it is passed on, an event before a client can see its id. And an event
+//! of a target is stored in the same batch as what was made of it, with the target's own event id: after a crash the
+//! target is asked for what came after that id, so nothing is seen twice and nothing is lost.
+
+mod answers;
+mod downstream;
+mod io;
+mod links;
+mod lists;
+mod questions;
+mod record;
+mod replies;
+mod requests;
+mod resume;
+mod streams;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sessiongate_protocol::elicitation::ElicitationCapability;
+use sessiongate_protocol::meta::ProgressToken;
+use sessiongate_protocol::progress::Watermark;
+use sessiongate_protocol::{RawJson, RequestId, Revision, StreamId};
+use sessiongate_storage::{Batch, Timestamp};
+
+pub use io::{Answer, CallId, CallSummary, ConnId, Effect, EndReason, Env, Generation, Input, Step};
+pub use record::{Record, SessionFacts};
+
+use self::links::LinkState;
+use self::questions::Question;
+use self::streams::Streams;
+use crate::catalogue::ListHashes;
+use crate::settings::GatewaySettings;
+
+/// One client session: what it is, what runs in it, what waits in it.
+pub struct SessionCore {
+    settings: Arc<GatewaySettings>,
+    facts: SessionFacts,
+    expires: Timestamp,
+    last_activity: Timestamp,
+    initialized: bool,
+    log_level: Option<Box<str>>,
+    /// What the client knows of the lists, to tell it only of changes that it can see.
+    seen: ListHashes,
+    calls: HashMap<CallId, Call>,
+    links: BTreeMap<Arc<str>, LinkState>,
+    questions: BTreeMap<u64, Question>,
+    next_question: u64,
+    streams: Streams,
+    /// Messages outside calls while no GET stream is open.
+    queue: VecDeque<Queued>,
+    subscriptions: BTreeMap<Box<str>, Arc<str>>,
+    /// URL elicitations whose completion a target may announce, newest last.
+    elicitation_ids: VecDeque<(Box<str>, Arc<str>)>,
+    /// Parts of the record changed: write it with this step.
+    dirty: bool,
+    ended: bool,
+}
+
+/// A request of the client.
+struct Call {
+    client_id: RequestId,
+    method: Box<str>,
+    name: Option<Box<str>>,
+    reply: Reply,
+    /// The answer may be a stream.
+    sse: bool,
+    kind: CallKind,
+    /// Where it runs; none for what the gateway answers itself.
+    target: Arc<str>,
+    /// On which downstream session it was sent last.
+    generation: Generation,
+    downstream_id: i64,
+    /// The message, kept to be sent once more if the target certainly did not accept it.
+    body: Bytes,
+    sent: bool,
+    attempts: u8,
+    progress_token: Option<ProgressToken>,
+    last_progress: Watermark,
+    /// The last event of the target that was stored.
+    last_event: Option<Box<str>>,
+    started: Timestamp,
+    deadline: Timestamp,
+}
+
+/// Where a call's answer goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reply {
+    /// A client's request waits, and may still be answered in JSON.
+    Waiting,
+    /// A stream.
+    Stream(StreamId),
+    /// Nobody waits.
+    Gone,
+}
+
+/// What must be done to the result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum CallKind {
+    /// Passed on as it is; failures of the gateway become a result with `isError`.
+    Tool,
+    /// Passed on as it is.
+    Plain,
+    /// `resources/subscribe`: remembered when the target accepts it.
+    Subscribe { uri: Box<str> },
+    /// `resources/unsubscribe`.
+    Unsubscribe { uri: Box<str> },
+    /// A page of a live list: names are changed, the cursor is sealed.
+    List { list: crate::catalogue::ListKind },
+}
+
+/// A message outside calls that waits for a GET stream.
+struct Queued {
+    message: Bytes,
+    /// A later message with the same mark takes its place.
+    mark: Option<Box<str>>,
+}
+
+// === impl SessionCore ===
+
+impl SessionCore {
+    /// A new session, as `initialize` made it.
+    pub fn new(settings: Arc<GatewaySettings>, facts: SessionFacts, seen: ListHashes) -> Self {
+        let expires = facts.created.plus(settings.sessions.timeout);
+        Self {
+            last_activity: facts.created,
+            expires,
+            settings,
+            facts,
+            initialized: false,
+            log_level: None,
+            seen,
+            calls: HashMap::new(),
+            links: BTreeMap::new(),
+            questions: BTreeMap::new(),
+            next_question: 1,
+            streams: Streams::default(),
+            queue: VecDeque::new(),
+            subscriptions: BTreeMap::new(),
+            elicitation_ids: VecDeque::new(),
+            dirty: true,
+            ended: false,
+        }
+    }
+
+    /// Takes what happened, says what is to be done.
+    pub fn step(&mut self, input: Input, env: &Env<'_>) -> Step {
+        let mut step = Step::default();
+        if self.ended {
+            self.refuse_after_end(input, &mut step);
+            return step;
+        }
+        if matches!(input, Input::Request { .. } | Input::Notification(_) | Input::Response { .. } | Input::Attach { .. }) {
+            self.last_activity = env.now;
+        }
+        match input {
+            Input::Request { call, request, sse } => self.on_request(call, request, sse, env, &mut step),
+            Input::Notification(notification) => self.on_notification(notification, env, &mut step),
+            Input::Response { call, response } => self.on_response(call, response, &mut step),
+            Input::UpgradeDue(call) => {
+                self.upgrade(call, env, &mut step);
+            }
+            Input::ReplyGone(call) => {
+                if let Some(call) = self.calls.get_mut(&call)
+                    && call.reply == Reply::Waiting
+                {
+                    call.reply = Reply::Gone;
+                }
+            }
+            Input::Attach { conn, after } => self.on_attach(conn, after, env, &mut step),
+            Input::ConnClosed { stream, conn } => self.on_conn_closed(stream, conn, &mut step),
+            Input::LinkOpened { target, generation, welcome, saved } => {
+                self.on_link_opened(&target, generation, welcome, saved, env, &mut step);
+            }
+            Input::LinkFailed { target, generation, error } => {
+                self.on_link_failed(&target, generation, &error, env, &mut step);
+            }
+            Input::Link { target, generation, event } => self.on_link_event(&target, generation, event, env, &mut step),
+            Input::CallDone { call, generation, result } => self.on_call_done(call, generation, result, env, &mut step),
+            Input::AnswerPosted { question, result } => self.on_answer_posted(question, &result, env, &mut step),
+            Input::CatalogueChanged => self.on_catalogue_changed(env, &mut step),
+            Input::TargetReplaced { target } => self.on_target_replaced(&target, env, &mut step),
+            Input::Tick => self.on_tick(env, &mut step),
+            Input::End(reason) => self.end(reason, env, &mut step),
+            Input::Passivate => self.on_passivate(&mut step),
+            Input::Disconnect => {
+                for stream in self.streams.attached() {
+                    step.durable.push(Effect::CloseConnection(stream));
+                }
+            }
+        }
+        if self.dirty && !self.ended {
+            self.dirty = false;
+            step.batch.ops.insert(0, self.record_op());
+        }
+        step
+    }
+
+    /// What must be stored before the client learns of the session.
+    pub fn first_batch(&mut self) -> Batch {
+        self.dirty = false;
+        Batch { ops: vec![self.record_op()] }
+    }
+
+    /// The negotiated revision.
+    pub fn revision(&self) -> Revision {
+        self.facts.revision
+    }
+
+    /// What it was made of.
+    pub fn facts(&self) -> &SessionFacts {
+        &self.facts
+    }
+
+    /// When the session ends.
+    pub fn expires(&self) -> Timestamp {
+        self.expires
+    }
+
+    /// Numbers for a person who looks at it.
+    pub fn view(&self) -> SessionView {
+        SessionView {
+            principal: self.facts.principal.clone(),
+            client: self.facts.client_label(),
+            revision: self.facts.revision.as_str(),
+            created: self.facts.created,
+            expires: self.expires,
+            last_activity: self.last_activity,
+            calls: self.calls.len(),
+            open_streams: self.streams.attached().count(),
+            pending_questions: self.questions.len(),
+            targets: self.links.iter().filter(|(_, link)| link.is_open()).map(|(name, _)| name.clone()).collect(),
+        }
+    }
+
+    /// The client can be asked in these ways.
+    fn elicitation(&self) -> ElicitationCapability {
+        ElicitationCapability::of_client(&self.facts.capabilities, self.facts.revision)
+    }
+
+    /// Nothing runs, nothing waits, nobody reads: the session may leave memory.
+    pub fn is_quiet(&self) -> bool {
+        self.calls.is_empty()
+            && self.questions.is_empty()
+            && self.queue.is_empty()
+            && self.streams.attached().next().is_none()
+            && self.subscriptions.is_empty()
+            && self.links.values().all(LinkState::may_be_stored)
+    }
+
+    /// When something will have to be done without anything happening.
+    pub fn next_deadline(&self) -> Timestamp {
+        let settings = &self.settings.sessions;
+        let quiet = self.is_quiet();
+        let idle = if quiet || self.calls.is_empty() && self.streams.attached().next().is_none() {
+            let idle_end = self.last_activity.plus(settings.idle_timeout);
+            if quiet { idle_end.min(self.last_activity.plus(settings.passivate_after)) } else { idle_end }
+        } else {
+            self.expires
+        };
+        let call = self.calls.values().map(|call| call.deadline).min().unwrap_or(self.expires);
+        self.expires.min(idle).min(call)
+    }
+
+    fn on_tick(&mut self, env: &Env<'_>, step: &mut Step) {
+        if env.now >= self.expires {
+            return self.end(EndReason::Expired, env, step);
+        }
+        let busy = !self.calls.is_empty() || self.streams.attached().next().is_some();
+        let idle_for = env.now.since(self.last_activity);
+        if busy {
+            // An open stream or a running call is activity.
+            self.last_activity = self.last_activity.max(Timestamp(env.now.0.saturating_sub(1000)));
+        } else if idle_for >= self.settings.sessions.idle_timeout {
+            return self.end(EndReason::Idle, env, step);
+        }
+        let late: Vec<CallId> =
+            self.calls.iter().filter(|(_, call)| call.deadline <= env.now).map(|(id, _)| *id).collect();
+        for call in late {
+            self.time_out(call, env, step);
+        }
+        self.streams.drop_old(env.now, &self.settings.sessions.events, &mut step.batch);
+        if self.is_quiet() && idle_for >= self.settings.sessions.passivate_after {
+            self.on_passivate(step);
+        }
+    }
+
+    fn on_passivate(&mut self, step: &mut Step) {
+        if !self.is_quiet() {
+            return;
+        }
+        let open: BTreeSet<_> = self.links.iter().filter(|(_, link)| link.is_open()).map(|(name, _)| name.clone()).collect();
+        for target in open {
+            self.let_go(&target, false, step);
+        }
+        self.ended = true;
+        step.batch.ops.insert(0, self.record_op());
+        step.durable.push(Effect::Stop { ended: None });
+    }
+
+    fn end(&mut self, reason: EndReason, env: &Env<'_>, step: &mut Step) {
+        let calls: Vec<CallId> = self.calls.keys().copied().collect();
+        for id in calls {
+            self.fail_call(id, &replies::Failure::session_ended(), env, step);
+        }
+        for stream in self.streams.all() {
+            step.durable.push(Effect::EndStream(stream));
+        }
+        let targets: Vec<_> = self.links.keys().cloned().collect();
+        for target in targets {
+            self.let_go(&target, true, step);
+        }
+        self.ended = true;
+        step.batch.ops.clear();
+        step.batch.push(sessiongate_storage::Op::DeleteSession);
+        step.durable.push(Effect::Stop { ended: Some(reason) });
+    }
+
+    fn refuse_after_end(&self, input: Input, step: &mut Step) {
+        let error = || crate::SessionError::NotFound;
+        match input {
+            Input::Request { call, request, .. } => step.now.push(Effect::Answer(
+                call,
+                Answer::Refused { status: error().status(), body: error().body(Some(&request.id)) },
+            )),
+            Input::Response { call, .. } => step.now.push(Effect::Rejected(call, error())),
+            Input::Attach { conn, .. } => step.now.push(Effect::AttachRefused(conn, error())),
+            _ => {}
+        }
+    }
+}
+
+/// A session as a person sees it.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct SessionView {
+    /// Who owns it, hashed.
+    pub principal: Box<str>,
+    /// Name and version that the client gave.
+    pub client: String,
+    /// The negotiated revision.
+    pub revision: &'static str,
+    /// When it began.
+    pub created: Timestamp,
+    /// When it ends at the latest.
+    pub expires: Timestamp,
+    /// When the client was last heard.
+    pub last_activity: Timestamp,
+    /// Requests that run.
+    pub calls: usize,
+    /// Streams with a connection.
+    pub open_streams: usize,
+    /// Questions that wait.
+    pub pending_questions: usize,
+    /// Targets with an open downstream session.
+    pub targets: Vec<Arc<str>>,
+}
+
+/// The text of a JSON object that holds one member.
+fn object_with(name: &str, value: &str) -> RawJson {
+    // Both parts are JSON already, so this cannot fail; an empty object is the honest fallback.
+    RawJson::parse(format!("{{{}:{value}}}", serde_json::to_string(name).unwrap_or_default()))
+        .unwrap_or(RawJson::EMPTY_OBJECT)
+}

@@ -1,0 +1,123 @@
+//! How calls end: results, errors, and failures of the gateway's own.
+
+use sessiongate_protocol::{RawJson, RequestId, ResponseBody, codes, jsonrpc};
+use sessiongate_targets::TargetError;
+
+use super::{Answer, Call, CallId, CallKind, CallSummary, Effect, Env, Reply, SessionCore, Step};
+
+/// Why the gateway ends a call itself.
+pub(super) struct Failure {
+    /// JSON-RPC code.
+    pub(super) code: i64,
+    /// For the client; names the target where there is one.
+    pub(super) message: String,
+    /// A stable word: `error.data.reason`, metrics, log.
+    pub(super) reason: &'static str,
+}
+
+// === impl Failure ===
+
+impl Failure {
+    pub(super) fn of_target(target: &str, error: &TargetError) -> Self {
+        Self { code: codes::INTERNAL_ERROR, message: format!("target `{target}`: {error}"), reason: error.code() }
+    }
+
+    pub(super) fn session_ended() -> Self {
+        Self { code: codes::INTERNAL_ERROR, message: "the session ended while the call ran".into(), reason: "session_ended" }
+    }
+
+    pub(super) fn invalid_params(message: impl Into<String>) -> Self {
+        Self { code: codes::INVALID_PARAMS, message: message.into(), reason: "invalid_params" }
+    }
+
+    pub(super) fn body(&self) -> ResponseBody {
+        jsonrpc::error_body(self.code, &self.message, Some(&serde_json::json!({"reason": self.reason})))
+    }
+
+    /// The same as the result of a tool: models read these and can react (2025-11-25, tools, error handling).
+    fn tool_result(&self) -> ResponseBody {
+        let result = serde_json::json!({
+            "content": [{"type": "text", "text": self.message}],
+            "isError": true,
+            "_meta": {"sessiongate.dev/reason": self.reason},
+        });
+        RawJson::from_serialize(&result).map_or_else(|_| self.body(), ResponseBody::Result)
+    }
+}
+
+// === impl SessionCore ===
+
+impl SessionCore {
+    /// Answers a request that the gateway handles itself.
+    pub(super) fn answer_now(&self, call: CallId, id: &RequestId, body: &ResponseBody, step: &mut Step) {
+        step.now.push(Effect::Answer(call, Answer::Json(jsonrpc::response(Some(id), body))));
+    }
+
+    /// Ends a call with a failure of the gateway or of the way to the target.
+    pub(super) fn fail_call(&mut self, id: CallId, failure: &Failure, env: &Env<'_>, step: &mut Step) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let body = match call.kind {
+            CallKind::Tool => failure.tool_result(),
+            _ => failure.body(),
+        };
+        self.finish_call(id, &body, failure.reason, env, step);
+    }
+
+    /// Ends a call: its answer goes where it is waited for, questions that belong to it are withdrawn.
+    pub(super) fn finish_call(
+        &mut self,
+        id: CallId,
+        body: &ResponseBody,
+        outcome: &'static str,
+        env: &Env<'_>,
+        step: &mut Step,
+    ) {
+        let Some(call) = self.take_call(id, step) else { return };
+        self.withdraw_orphaned_questions(env, step);
+        let message = jsonrpc::response(Some(&call.client_id), body);
+        match call.reply {
+            Reply::Waiting => step.now.push(Effect::Answer(id, Answer::Json(message))),
+            Reply::Stream(stream) => {
+                self.append(stream, &message, env, step);
+                self.finish_stream(stream, step);
+            }
+            Reply::Gone => {}
+        }
+        step.now.push(Effect::Finished(Box::new(summary(id, call, outcome))));
+    }
+
+    /// Ends a call without an answer, because the client cancelled it.
+    pub(super) fn drop_call(&mut self, id: CallId, env: &Env<'_>, step: &mut Step) {
+        let Some(call) = self.take_call(id, step) else { return };
+        self.withdraw_orphaned_questions(env, step);
+        match call.reply {
+            Reply::Waiting => step.now.push(Effect::Answer(id, Answer::Cancelled)),
+            Reply::Stream(stream) => self.finish_stream(stream, step),
+            Reply::Gone => {}
+        }
+        step.now.push(Effect::Finished(Box::new(summary(id, call, "cancelled"))));
+    }
+
+    fn take_call(&mut self, id: CallId, step: &mut Step) -> Option<Call> {
+        let call = self.calls.remove(&id)?;
+        if let Some(link) = self.links.get_mut(&call.target) {
+            link.forget_call(call.downstream_id, id);
+        }
+        if matches!(call.reply, Reply::Stream(_)) {
+            self.unstore_call(id, step);
+        }
+        Some(call)
+    }
+}
+
+fn summary(id: CallId, call: Call, outcome: &'static str) -> CallSummary {
+    CallSummary {
+        call: id,
+        id: call.client_id.to_string(),
+        method: call.method,
+        target: Some(call.target),
+        name: call.name,
+        outcome,
+        started: call.started,
+    }
+}

@@ -1,0 +1,150 @@
+//! A session that another process left: what ran goes on where it can, or ends with an honest error.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sessiongate_storage::StoredSession;
+use sessiongate_targets::TargetError;
+
+use super::links::LinkState;
+use super::questions::Question;
+use super::record::{CALL, QUESTION, Record, StoredCall};
+use super::replies::Failure;
+use super::streams::Streams;
+use super::{Call, CallId, CallKind, Env, Generation, Reply, SessionCore, Step};
+use crate::settings::GatewaySettings;
+
+// === impl SessionCore ===
+
+impl SessionCore {
+    /// Builds a session from what is stored, and says what is to be done to go on. The first free [`CallId`] follows
+    /// the stored ones.
+    ///
+    /// # Errors
+    /// When the record cannot be read. Items that cannot be read are left out and logged.
+    pub fn restore(
+        settings: Arc<GatewaySettings>,
+        stored: &StoredSession,
+        env: &Env<'_>,
+    ) -> Result<(Self, Step, CallId), serde_json::Error> {
+        let record = Record::parse(&stored.record)?;
+        let mut calls: Vec<(CallId, StoredCall)> = Vec::new();
+        let mut questions: BTreeMap<u64, Question> = BTreeMap::new();
+        for (kind, id, value) in &stored.items {
+            let readable = match *kind {
+                CALL => serde_json::from_slice(value).map(|call| calls.push((CallId(*id), call))),
+                QUESTION => serde_json::from_slice(value).map(|question| {
+                    questions.insert(*id, question);
+                }),
+                _ => Ok(()),
+            };
+            if let Err(error) = readable {
+                tracing::error!(kind = kind.0, id, %error, "a stored item of a session cannot be read");
+            }
+        }
+        let next_call = CallId(calls.iter().map(|(id, _)| id.0 + 1).max().unwrap_or(1).max(1));
+        let first_id = LinkState::first_id_after_restart(env.now);
+        let mut links: BTreeMap<Arc<str>, LinkState> = record
+            .links
+            .iter()
+            .map(|(target, saved)| (target.clone(), LinkState::stored(Some(saved.clone()), first_id)))
+            .collect();
+        for (id, call) in &calls {
+            links
+                .entry(call.target.clone())
+                .or_insert_with(|| LinkState::stored(None, first_id))
+                .remember_call(call.downstream_id, *id);
+        }
+        let mut core = Self {
+            last_activity: env.now,
+            expires: record.expires,
+            settings,
+            facts: record.facts,
+            initialized: record.initialized,
+            log_level: record.log_level,
+            seen: record.seen,
+            calls: HashMap::new(),
+            links,
+            next_question: record.questions_reserved,
+            questions,
+            streams: Streams::restore(&stored.streams, record.streams_reserved),
+            queue: VecDeque::new(),
+            subscriptions: record.subscriptions.into_iter().collect(),
+            elicitation_ids: record.elicitation_ids.into(),
+            dirty: true,
+            ended: false,
+        };
+        let mut step = Step::default();
+        core.restore_standing(record.standing, env.now);
+        let ids: Vec<CallId> = calls.iter().map(|(id, _)| *id).collect();
+        for (id, call) in calls {
+            core.streams.reopen(call.stream, env.now);
+            core.calls.insert(id, restored(call));
+        }
+        for id in ids {
+            core.go_on(id, env, &mut step);
+        }
+        core.go_on_with_questions(env, &mut step);
+        core.on_catalogue_changed(env, &mut step);
+        Ok((core, step, next_call))
+    }
+
+    /// A call goes on if its downstream session and the place in its stream are known.
+    fn go_on(&mut self, id: CallId, env: &Env<'_>, step: &mut Step) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let target = call.target.clone();
+        let known = self.links.get(&target).is_some_and(|link| link.saved().is_some() || !link.may_be_stored());
+        if known && call.last_event.is_some() {
+            return self.dispatch(id, &target, step);
+        }
+        let error = TargetError::OutcomeUnknown { detail: "the gateway was restarted".into() };
+        self.fail_call(id, &Failure::of_target(&target, &error), env, step);
+    }
+
+    /// Answers that were not passed on yet are; questions of targets that cannot be reached again are withdrawn.
+    fn go_on_with_questions(&mut self, env: &Env<'_>, step: &mut Step) {
+        let lost: Vec<Arc<str>> = self
+            .questions
+            .values()
+            .map(|question| question.target.clone())
+            .filter(|target| self.links.get(target).is_none_or(|link| link.may_be_stored() && link.saved().is_none()))
+            .collect();
+        for target in lost {
+            self.abandon_questions_of(&target, env, step);
+        }
+        let answered: Vec<(u64, Arc<str>, Bytes)> = self
+            .questions
+            .iter()
+            .filter_map(|(number, question)| {
+                Some((*number, question.target.clone(), Bytes::from(question.answer.clone()?)))
+            })
+            .collect();
+        for (number, target, body) in answered {
+            self.post(&target, body, Some(number), true, step);
+        }
+    }
+}
+
+fn restored(call: StoredCall) -> Call {
+    Call {
+        client_id: call.client_id,
+        method: call.method,
+        name: call.name,
+        reply: Reply::Stream(call.stream),
+        sse: true,
+        kind: if call.tool { CallKind::Tool } else { CallKind::Plain },
+        target: call.target,
+        generation: Generation::default(),
+        downstream_id: call.downstream_id,
+        // It was sent by an earlier process and is never sent twice.
+        body: Bytes::new(),
+        sent: true,
+        attempts: u8::MAX,
+        progress_token: call.progress_token,
+        last_progress: call.last_progress,
+        last_event: call.last_event,
+        started: call.started,
+        deadline: call.deadline,
+    }
+}

@@ -1,0 +1,345 @@
+//! The streams of a session and the bounds of its event log.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use sessiongate_protocol::{EventId, StreamId, sse};
+use sessiongate_storage::{Batch, Op, StreamExtent, Timestamp};
+
+use super::{CallId, ConnId, Effect, Env, Queued, Reply, SessionCore, Step};
+use crate::error::SessionError;
+use crate::settings::EventLogBounds;
+
+/// Stream numbers are reserved in blocks, so that the record is not written for each stream.
+const BLOCK: u32 = 64;
+
+/// All streams that the log knows, live and finished.
+#[derive(Default)]
+pub(super) struct Streams {
+    streams: BTreeMap<StreamId, Stream>,
+    next: u32,
+    /// Numbers below this are covered by the stored record.
+    reserved: u32,
+    /// The stream that messages outside calls go to.
+    standing: Option<StreamId>,
+    count: u64,
+    bytes: u64,
+}
+
+struct Stream {
+    /// The place of the next message.
+    next_seq: u64,
+    first_seq: u64,
+    bytes: u64,
+    last_at: Timestamp,
+    attached: Option<ConnId>,
+    /// Nothing will be appended any more.
+    done: bool,
+}
+
+// === impl Streams ===
+
+impl Streams {
+    /// What a stored session's log holds. Streams of calls that are gone are finished; the caller re-opens others.
+    pub(super) fn restore(extents: &[StreamExtent], reserved: u32) -> Self {
+        let mut streams = Self { next: reserved, reserved, ..Self::default() };
+        for extent in extents {
+            streams.count += extent.last - extent.first + 1;
+            streams.bytes += extent.bytes;
+            streams.streams.insert(
+                extent.stream,
+                Stream {
+                    next_seq: extent.last + 1,
+                    first_seq: extent.first,
+                    bytes: extent.bytes,
+                    last_at: extent.last_at,
+                    attached: None,
+                    done: true,
+                },
+            );
+        }
+        streams
+    }
+
+    /// A stored stream goes on.
+    pub(super) fn reopen(&mut self, stream: StreamId, now: Timestamp) {
+        self.streams
+            .entry(stream)
+            .or_insert(Stream { next_seq: 1, first_seq: 1, bytes: 0, last_at: now, attached: None, done: false })
+            .done = false;
+    }
+
+    /// The number below which the record says that streams may exist.
+    pub(super) fn reserved(&self) -> u32 {
+        self.reserved
+    }
+
+    /// Streams with a connection.
+    pub(super) fn attached(&self) -> impl Iterator<Item = StreamId> + '_ {
+        self.streams.iter().filter(|(_, stream)| stream.attached.is_some()).map(|(id, _)| *id)
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = StreamId> + '_ {
+        self.streams.keys().copied()
+    }
+
+    /// The standing stream, while a connection reads it.
+    pub(super) fn live_standing(&self) -> Option<StreamId> {
+        self.standing.filter(|id| self.streams.get(id).is_some_and(|stream| stream.attached.is_some()))
+    }
+
+    /// A new stream; true if the record must be written because the reserved block is used up.
+    fn open(&mut self, now: Timestamp) -> (StreamId, bool) {
+        let id = StreamId(self.next);
+        self.next += 1;
+        let reserve = self.next > self.reserved;
+        if reserve {
+            self.reserved = self.next + BLOCK;
+        }
+        self.streams.insert(
+            id,
+            Stream { next_seq: 1, first_seq: 1, bytes: 0, last_at: now, attached: None, done: false },
+        );
+        (id, reserve)
+    }
+
+    /// Removes what is finished and old.
+    pub(super) fn drop_old(&mut self, now: Timestamp, bounds: &EventLogBounds, batch: &mut Batch) {
+        let old: Vec<StreamId> = self
+            .streams
+            .iter()
+            .filter(|(_, stream)| stream.done && stream.attached.is_none() && now.since(stream.last_at) >= bounds.age)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in old {
+            self.forget(id, batch);
+        }
+    }
+
+    fn forget(&mut self, id: StreamId, batch: &mut Batch) {
+        if let Some(stream) = self.streams.remove(&id) {
+            self.count = self.count.saturating_sub(stream.next_seq - stream.first_seq);
+            self.bytes = self.bytes.saturating_sub(stream.bytes);
+            if stream.next_seq > stream.first_seq {
+                batch.push(Op::DropStream { stream: id });
+            }
+        }
+    }
+
+    /// Makes room: the oldest finished streams go first, then the oldest quarter of the stream that grows. A
+    /// connection that still needs those events is told so when it asks for them.
+    fn keep_bounds(&mut self, growing: StreamId, bounds: &EventLogBounds, batch: &mut Batch) {
+        while self.count > bounds.count || self.bytes > bounds.bytes {
+            let finished = self
+                .streams
+                .iter()
+                .find(|(id, stream)| stream.done && stream.attached.is_none() && **id != growing)
+                .map(|(id, _)| *id);
+            if let Some(id) = finished {
+                self.forget(id, batch);
+                continue;
+            }
+            let Some(stream) = self.streams.get_mut(&growing) else { return };
+            let held = stream.next_seq - stream.first_seq;
+            if held <= 1 {
+                return;
+            }
+            let go = (held / 4).max(1);
+            let freed = stream.bytes * go / held;
+            batch.push(Op::Trim { stream: growing, through: stream.first_seq + go - 1 });
+            stream.first_seq += go;
+            stream.bytes -= freed;
+            self.count -= go;
+            self.bytes = self.bytes.saturating_sub(freed);
+        }
+    }
+}
+
+// === impl SessionCore ===
+
+impl SessionCore {
+    /// Appends a message to a stream and shows it to the stream's connection.
+    pub(super) fn append(&mut self, stream: StreamId, message: &[u8], env: &Env<'_>, step: &mut Step) {
+        let Some(state) = self.streams.streams.get_mut(&stream) else { return };
+        let seq = state.next_seq;
+        let frame = sse::message(EventId { stream, seq }, message);
+        state.next_seq += 1;
+        self.push_frame(stream, seq, frame, env, step);
+    }
+
+    fn push_frame(&mut self, stream: StreamId, seq: u64, frame: Bytes, env: &Env<'_>, step: &mut Step) {
+        let size = frame.len() as u64;
+        if let Some(state) = self.streams.streams.get_mut(&stream) {
+            state.bytes += size;
+            state.last_at = env.now;
+        }
+        self.streams.count += 1;
+        self.streams.bytes += size;
+        step.batch.push(Op::Append { stream, seq, at: env.now, frame: frame.clone() });
+        step.durable.push(Effect::Frame { stream, seq, frame });
+        self.streams.keep_bounds(stream, &self.settings.sessions.events, &mut step.batch);
+    }
+
+    /// Opens a stream, with a priming event for clients that know them.
+    fn open_stream(&mut self, env: &Env<'_>, step: &mut Step) -> StreamId {
+        let (stream, reserve) = self.streams.open(env.now);
+        self.dirty |= reserve;
+        if self.facts.revision.has_sse_polling() {
+            if let Some(state) = self.streams.streams.get_mut(&stream) {
+                state.first_seq = 0;
+            }
+            let frame = sse::priming(EventId { stream, seq: 0 }, self.settings.sessions.retry);
+            self.push_frame(stream, 0, frame, env, step);
+        }
+        stream
+    }
+
+    /// Turns the answer of a waiting call into a stream. None where that cannot be: nobody waits, or the client
+    /// takes JSON only.
+    pub(super) fn upgrade(&mut self, call: CallId, env: &Env<'_>, step: &mut Step) -> Option<StreamId> {
+        let state = self.calls.get(&call)?;
+        match state.reply {
+            Reply::Stream(stream) => return Some(stream),
+            Reply::Gone => return None,
+            Reply::Waiting if !state.sse => return None,
+            Reply::Waiting => {}
+        }
+        // The order matters: the connection must exist before the first frame is shown to it.
+        let placeholder = step.durable.len();
+        let stream = self.open_stream(env, step);
+        step.durable.insert(placeholder, Effect::Upgrade(call, stream));
+        if let Some(state) = self.streams.streams.get_mut(&stream) {
+            state.attached = Some(ConnId(call.0));
+        }
+        if let Some(state) = self.calls.get_mut(&call) {
+            state.reply = Reply::Stream(stream);
+        }
+        self.store_call(call, step);
+        Some(stream)
+    }
+
+    /// Nothing more will come on a stream.
+    pub(super) fn finish_stream(&mut self, stream: StreamId, step: &mut Step) {
+        if let Some(state) = self.streams.streams.get_mut(&stream) {
+            state.done = true;
+        }
+        step.durable.push(Effect::EndStream(stream));
+    }
+
+    /// Sends a message that belongs to no call: on the standing stream if one is read, else it waits. Of messages with
+    /// the same mark only the newest waits.
+    pub(super) fn send_standing(&mut self, message: Bytes, mark: Option<Box<str>>, env: &Env<'_>, step: &mut Step) {
+        if let Some(stream) = self.streams.live_standing() {
+            return self.append(stream, &message, env, step);
+        }
+        if !self.settings.sessions.streaming {
+            return;
+        }
+        if mark.is_some() {
+            self.queue.retain(|queued| queued.mark != mark);
+        }
+        if self.queue.len() >= self.settings.sessions.queued_notifications {
+            self.queue.pop_front();
+            step.now.push(Effect::BoundReached("queued_notifications"));
+        }
+        self.queue.push_back(Queued { message, mark });
+    }
+
+    pub(super) fn on_attach(&mut self, conn: ConnId, after: Option<EventId>, env: &Env<'_>, step: &mut Step) {
+        let limit = self.settings.sessions.open_streams;
+        let reattach = after.is_some_and(|id| {
+            self.streams.streams.get(&id.stream).is_some_and(|stream| stream.attached.is_some())
+        });
+        let replaces = after.is_none() && self.streams.live_standing().is_some();
+        if self.streams.attached().count() >= limit && !reattach && !replaces {
+            step.now.push(Effect::BoundReached("open_streams"));
+            let error = SessionError::Bound { what: "open streams", limit, remedy: "close one first" };
+            step.now.push(Effect::AttachRefused(conn, error));
+            return;
+        }
+        match after {
+            None => self.attach_standing(conn, env, step),
+            Some(id) => self.attach_again(conn, id, env, step),
+        }
+    }
+
+    fn attach_standing(&mut self, conn: ConnId, env: &Env<'_>, step: &mut Step) {
+        // The newest GET wins: the older connection is closed and its stream ends.
+        if let Some(old) = self.streams.standing.take() {
+            if let Some(stream) = self.streams.streams.get_mut(&old) {
+                stream.attached = None;
+            }
+            self.finish_stream(old, step);
+        }
+        let placeholder = step.durable.len();
+        let stream = self.open_stream(env, step);
+        // The connection reads live from the start, so that the priming event is shown to it.
+        step.durable.insert(placeholder, Effect::Attached { conn, stream, after: 0, done: false });
+        if let Some(state) = self.streams.streams.get_mut(&stream) {
+            state.attached = Some(conn);
+        }
+        self.streams.standing = Some(stream);
+        for queued in std::mem::take(&mut self.queue) {
+            self.append(stream, &queued.message, env, step);
+        }
+        self.listen_where_wanted(step);
+    }
+
+    fn attach_again(&mut self, conn: ConnId, id: EventId, env: &Env<'_>, step: &mut Step) {
+        let Some(state) = self.streams.streams.get_mut(&id.stream) else {
+            let error = if id.stream.0 < self.streams.next {
+                SessionError::EvictedEvent { id: id.to_string(), first: 0 }
+            } else {
+                SessionError::UnknownEvent { id: id.to_string() }
+            };
+            step.now.push(Effect::AttachRefused(conn, error));
+            return;
+        };
+        if id.seq >= state.next_seq {
+            step.now.push(Effect::AttachRefused(conn, SessionError::UnknownEvent { id: id.to_string() }));
+            return;
+        }
+        if id.seq + 1 < state.first_seq {
+            let error = SessionError::EvictedEvent { id: id.to_string(), first: state.first_seq };
+            step.now.push(Effect::AttachRefused(conn, error));
+            return;
+        }
+        if state.attached.replace(conn).is_some() {
+            step.durable.push(Effect::CloseConnection(id.stream));
+        }
+        let done = state.done;
+        if done {
+            state.attached = None;
+        }
+        step.durable.push(Effect::Attached { conn, stream: id.stream, after: id.seq, done });
+        if self.streams.standing == Some(id.stream) && !done {
+            for queued in std::mem::take(&mut self.queue) {
+                self.append(id.stream, &queued.message, env, step);
+            }
+            self.listen_where_wanted(step);
+        }
+    }
+
+    pub(super) fn on_conn_closed(&mut self, stream: StreamId, conn: ConnId, step: &mut Step) {
+        let Some(state) = self.streams.streams.get_mut(&stream) else { return };
+        if state.attached != Some(conn) {
+            return;
+        }
+        state.attached = None;
+        if self.streams.standing == Some(stream) {
+            self.listen_where_wanted(step);
+        }
+    }
+
+    /// The standing stream of a stored session goes on under its number.
+    pub(super) fn restore_standing(&mut self, stream: Option<StreamId>, now: Timestamp) {
+        if let Some(stream) = stream {
+            self.streams.reopen(stream, now);
+            self.streams.standing = Some(stream);
+        }
+    }
+
+    pub(super) fn standing(&self) -> Option<StreamId> {
+        self.streams.standing
+    }
+}

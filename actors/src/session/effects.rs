@@ -1,0 +1,281 @@
+//! What the rules want done, done.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use bytes::Bytes;
+use sessiongate_protocol::StreamId;
+use sessiongate_storage::Timestamp;
+use sessiongate_targets::{Hello, Link, SavedLink, TargetError};
+use tokio::sync::mpsc;
+
+use super::actor::{Event, OpenLink, SessionActor};
+use super::connection::{Attachment, CONNECTION_QUEUE, StreamItem};
+use super::core::{Answer, CallId, CallSummary, ConnId, Effect, Generation, Input};
+use super::handle::CallAnswer;
+use super::sink::SessionSink;
+use crate::clock;
+
+/// Longest wait for a target to accept a notification or an answer.
+const POST_DEADLINE: Duration = Duration::from_secs(30);
+/// Longest wait for a request of the gateway's own.
+const OWN_CALL_DEADLINE: Duration = Duration::from_secs(30);
+/// A call of the gateway's own has no caller.
+const OWN: CallId = CallId(u64::MAX);
+
+// === impl SessionActor ===
+
+impl SessionActor {
+    pub(super) fn effect(&mut self, effect: Effect, ctx: &mut Context<Self>) {
+        match effect {
+            Effect::Answer(call, answer) => {
+                if let Some(reply) = self.replies.remove(&call) {
+                    let _ = reply.send(match answer {
+                        Answer::Json(body) => CallAnswer::Json(body),
+                        Answer::Refused { status, body } => CallAnswer::Refused { status, body },
+                        Answer::Cancelled => CallAnswer::Cancelled,
+                    });
+                }
+            }
+            Effect::Upgrade(call, stream) => self.upgrade(call, stream, ctx),
+            Effect::Accepted(call) => {
+                if let Some(reply) = self.acknowledgements.remove(&call) {
+                    let _ = reply.send(Ok(()));
+                }
+            }
+            Effect::Rejected(call, error) => {
+                if let Some(reply) = self.acknowledgements.remove(&call) {
+                    let _ = reply.send(Err(error));
+                }
+            }
+            Effect::Attached { conn, stream, after, done } => self.attach(conn, stream, after, done, ctx),
+            Effect::AttachRefused(conn, error) => {
+                if let Some(reply) = self.attaching.remove(&conn) {
+                    let _ = reply.send(Err(error));
+                }
+            }
+            Effect::Frame { stream, seq, frame } => {
+                self.durable.insert(stream, seq);
+                self.show(stream, StreamItem::Frame { seq, frame });
+            }
+            Effect::EndStream(stream) => {
+                self.show(stream, StreamItem::End);
+                self.connections.remove(&stream);
+                self.durable.remove(&stream);
+            }
+            Effect::CloseConnection(stream) => {
+                self.show(stream, StreamItem::Close);
+                self.connections.remove(&stream);
+            }
+            Effect::OpenLink { target, generation, hello, saved } => {
+                self.open_link(target, generation, hello, saved, ctx);
+            }
+            Effect::Call { target, generation, call, id, body, deadline } => {
+                self.call(target, generation, call, id, Send::Body(body), deadline, ctx);
+            }
+            Effect::Resume { target, generation, call, id, last_event_id, deadline } => {
+                self.call(target, generation, call, id, Send::After(last_event_id), deadline, ctx);
+            }
+            Effect::Post { target, generation, body, question } => self.post(&target, generation, body, question, ctx),
+            Effect::Listen { target, generation, listening } => {
+                if let Some(link) = self.link(&target, generation) {
+                    link.listen(listening);
+                }
+            }
+            Effect::CloseLink { target, generation, goodbye } => {
+                let found =
+                    self.links.iter().position(|open| open.target == target && open.generation == generation);
+                if let Some(at) = found {
+                    let link = self.links.swap_remove(at).link;
+                    if goodbye {
+                        actix_rt::spawn(async move { link.close().await });
+                    }
+                }
+            }
+            Effect::Resync { target } => self.gateway.wants_resync(&target),
+            Effect::Finished(summary) => self.finished(*summary),
+            Effect::BoundReached(bound) => {
+                metrics::counter!("sessiongate_bounds_reached_total", "bound" => bound).increment(1);
+                tracing::warn!(session = %self.lease.key, bound, "a bound of a session is reached");
+            }
+            Effect::WakeAt(at) => self.wake_at(at, ctx),
+            Effect::Stop { ended } => self.stop(ended, ctx),
+        }
+    }
+
+    fn upgrade(&mut self, call: CallId, stream: StreamId, ctx: &mut Context<Self>) {
+        let Some(reply) = self.replies.remove(&call) else { return };
+        let conn = ConnId(call.0);
+        let (sender, live) = mpsc::channel(CONNECTION_QUEUE);
+        let attachment = Attachment { conn, stream, after: 0, through: 0, live: Some(live) };
+        if reply.send(CallAnswer::Stream(attachment)).is_ok() {
+            self.connections.insert(stream, (conn, sender));
+        } else {
+            self.step(Input::ConnClosed { stream, conn }, ctx);
+        }
+    }
+
+    fn attach(&mut self, conn: ConnId, stream: StreamId, after: u64, done: bool, ctx: &mut Context<Self>) {
+        let Some(reply) = self.attaching.remove(&conn) else { return };
+        let through = if done { u64::MAX } else { self.durable.get(&stream).copied().unwrap_or(after) };
+        let (sender, live) = mpsc::channel(CONNECTION_QUEUE);
+        let live = (!done).then_some(live);
+        if reply.send(Ok(Attachment { conn, stream, after, through, live })).is_err() {
+            self.step(Input::ConnClosed { stream, conn }, ctx);
+        } else if !done {
+            self.connections.insert(stream, (conn, sender));
+        }
+    }
+
+    /// Hands an item to the stream's connection. One that is too slow is let go: its reader notices, and attaches
+    /// again where it stands.
+    fn show(&mut self, stream: StreamId, item: StreamItem) {
+        if let Some((_, sender)) = self.connections.get(&stream)
+            && sender.try_send(item).is_err()
+        {
+            self.connections.remove(&stream);
+        }
+    }
+
+    fn link(&self, target: &str, generation: Generation) -> Option<&Arc<dyn Link>> {
+        self.links.iter().find(|open| &*open.target == target && open.generation == generation).map(|open| &open.link)
+    }
+
+    fn open_link(
+        &mut self,
+        target: Arc<str>,
+        generation: Generation,
+        hello: Hello,
+        saved: Option<SavedLink>,
+        ctx: &mut Context<Self>,
+    ) {
+        let addr = ctx.address();
+        let sink = Arc::new(SessionSink { addr: addr.clone(), target: target.clone(), generation });
+        let Some(found) = self.gateway.target(&target) else {
+            let error = TargetError::Refused { detail: "it is no longer configured".into() };
+            let input = Input::LinkFailed { target, generation, error };
+            actix_rt::spawn(async move {
+                let _ = addr.send(Event::Input(input)).await;
+            });
+            return;
+        };
+        if let Some(link) = saved.as_ref().and_then(|saved| found.reattach(saved, sink.clone())) {
+            // In place at once: what follows in this step may need it.
+            self.links.push(OpenLink { target: target.clone(), generation, link });
+            let input = Input::LinkOpened { target, generation, welcome: None, saved };
+            actix_rt::spawn(async move {
+                let _ = addr.send(Event::Input(input)).await;
+            });
+            return;
+        }
+        actix_rt::spawn(async move {
+            let event = match found.open(hello, sink).await {
+                Ok((link, welcome)) => {
+                    let saved = link.save();
+                    let opened = link.clone();
+                    let welcome = Some(Box::new(welcome));
+                    let event = Event::LinkOpened { target, generation, link, welcome, saved };
+                    if addr.send(event).await.is_err() {
+                        // The session is gone: nobody else will say goodbye.
+                        opened.close().await;
+                    }
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(target_name = &*target, error = error.code(), detail = ?error, "a downstream session could not be opened");
+                    Input::LinkFailed { target, generation, error }
+                }
+            };
+            let _ = addr.send(Event::Input(event)).await;
+        });
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn call(
+        &mut self,
+        target: Arc<str>,
+        generation: Generation,
+        call: CallId,
+        id: i64,
+        what: Send,
+        deadline: Timestamp,
+        ctx: &mut Context<Self>,
+    ) {
+        let Some(link) = self.link(&target, generation).cloned() else { return };
+        let addr = ctx.address();
+        let deadline = if call == OWN { clock::now().plus(OWN_CALL_DEADLINE) } else { deadline };
+        let deadline = clock::std_instant(deadline);
+        let task = actix_rt::spawn(async move {
+            let result = match what {
+                Send::Body(body) => link.call(id, body, deadline).await,
+                Send::After(event) => link.resume(id, &event, deadline).await,
+            };
+            if call != OWN {
+                if let Err(error) = &result {
+                    tracing::debug!(target_name = &*target, error = error.code(), detail = ?error, "a call failed downstream");
+                }
+                let _ = addr.send(Event::Input(Input::CallDone { call, generation, result })).await;
+            }
+        });
+        if call != OWN {
+            self.running.insert(call, task.abort_handle());
+        }
+    }
+
+    fn post(
+        &mut self,
+        target: &Arc<str>,
+        generation: Generation,
+        body: Bytes,
+        question: Option<u64>,
+        ctx: &mut Context<Self>,
+    ) {
+        let link = self.link(target, generation).cloned();
+        let addr = ctx.address();
+        let deadline = clock::std_instant(clock::now().plus(POST_DEADLINE));
+        actix_rt::spawn(async move {
+            let result = match link {
+                Some(link) => link.post(body, deadline).await,
+                None => Err(TargetError::Closed),
+            };
+            if let Some(question) = question {
+                let _ = addr.send(Event::Input(Input::AnswerPosted { question, result })).await;
+            }
+        });
+    }
+
+    fn finished(&mut self, summary: CallSummary) {
+        if let Some(task) = self.running.remove(&summary.call) {
+            // Cancelled or timed out: nobody waits for the target any more.
+            task.abort();
+        }
+        let took = clock::now().since(summary.started);
+        let target = summary.target.as_deref().unwrap_or("-").to_owned();
+        metrics::histogram!("sessiongate_call_duration_seconds", "target" => target.clone()).record(took.as_secs_f64());
+        metrics::counter!(
+            "sessiongate_calls_total",
+            "gateway" => self.gateway.name.to_string(),
+            "target" => target,
+            "outcome" => summary.outcome
+        )
+        .increment(1);
+        tracing::info!(
+            session = %self.lease.key,
+            principal = &*self.core.facts().principal,
+            target_name = summary.target.as_deref(),
+            method = &*summary.method,
+            name = summary.name.as_deref(),
+            id = summary.id,
+            outcome = summary.outcome,
+            duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            "call"
+        );
+    }
+}
+
+/// What a call puts on the wire.
+enum Send {
+    Body(Bytes),
+    After(Box<str>),
+}

@@ -1,0 +1,13 @@
+//! Client sessions: the rules ([`core`]), the actor around them, and how others reach it.
+
+pub mod core;
+
+mod actor;
+mod connection;
+mod effects;
+mod handle;
+mod sink;
+
+pub use actor::SessionActor;
+pub use connection::{Attachment, StreamItem};
+pub use handle::{CallAnswer, PendingCall, SessionHandle};

@@ -1,0 +1,108 @@
+//! What the configuration says, as the actors need it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How the names of targets' tools and prompts look to clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    /// `target___name`.
+    Prefixed,
+    /// As the target calls it, where only one target offers that name; a name that several offer is prefixed.
+    Plain,
+}
+
+/// Where lists come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listing {
+    /// From the synchronised catalogue, without touching targets.
+    Default,
+    /// Live from the targets, page by page, for each caller.
+    Dynamic,
+}
+
+/// One gateway.
+#[derive(Clone, Debug)]
+pub struct GatewaySettings {
+    /// Its name.
+    pub name: Arc<str>,
+    /// How names look.
+    pub naming: Naming,
+    /// Where lists come from.
+    pub listing: Listing,
+    /// `instructions` of the gateway, put before those of the targets.
+    pub instructions: Option<String>,
+    /// Exposed names longer than this are cut and get a hash; none leaves them.
+    pub max_name_length: Option<usize>,
+    /// Its sessions.
+    pub sessions: SessionSettings,
+}
+
+/// Times and bounds of a session.
+#[derive(Clone, Debug)]
+pub struct SessionSettings {
+    /// From `initialize` to the end.
+    pub timeout: Duration,
+    /// Without a request, open stream or running call.
+    pub idle_timeout: Duration,
+    /// Idle for this long, a session leaves memory; the next request brings it back.
+    pub passivate_after: Duration,
+    /// Live sessions of one principal.
+    pub max_per_principal: usize,
+    /// Answers may be SSE.
+    pub streaming: bool,
+    /// Requests of the client that run at once.
+    pub calls_in_flight: usize,
+    /// SSE streams with a connection at once.
+    pub open_streams: usize,
+    /// Questions that wait for the client.
+    pub pending_questions: usize,
+    /// Messages outside calls that wait for a GET stream.
+    pub queued_notifications: usize,
+    /// The event log.
+    pub events: EventLogBounds,
+    /// What the client is told to wait before it reconnects.
+    pub retry: Duration,
+}
+
+/// Bounds of one session's event log.
+#[derive(Clone, Copy, Debug)]
+pub struct EventLogBounds {
+    /// Events kept.
+    pub count: u64,
+    /// Bytes kept.
+    pub bytes: u64,
+    /// A finished stream is kept this long.
+    pub age: Duration,
+}
+
+/// One target.
+#[derive(Clone, Debug)]
+pub struct TargetSettings {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Longest time of a call.
+    pub call_timeout: Duration,
+    /// Lowest wins where two targets offer the same resource URI.
+    pub resource_priority: u16,
+    /// The gateway is not ready while this target has never been synchronised.
+    pub required: bool,
+}
+
+impl Default for SessionSettings {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(3600),
+            idle_timeout: Duration::from_secs(30 * 60),
+            passivate_after: Duration::from_secs(60),
+            max_per_principal: 1000,
+            streaming: true,
+            calls_in_flight: 64,
+            open_streams: 16,
+            pending_questions: 32,
+            queued_notifications: 256,
+            events: EventLogBounds { count: 1024, bytes: 4 << 20, age: Duration::from_secs(30 * 60) },
+            retry: Duration::from_secs(1),
+        }
+    }
+}

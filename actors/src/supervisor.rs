@@ -1,0 +1,212 @@
+//! Keeps a gateway's targets synchronised and its catalogue published.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use sessiongate_storage::CatalogueStore;
+use sessiongate_targets::{Target, TargetError};
+use tokio::sync::mpsc;
+
+use crate::catalogue::{Snapshot, TargetCatalogue, TargetState};
+use crate::directory::SessionDirectory;
+use crate::gateway::{Gateway, Targets};
+use crate::settings::{GatewaySettings, TargetSettings};
+use crate::sync::{SyncHandle, TargetSync, TargetView};
+
+/// Wishes for a synchronisation that may wait.
+pub const RESYNC_QUEUE: usize = 64;
+
+/// A target with its settings.
+pub struct TargetPlan {
+    /// Settings.
+    pub settings: TargetSettings,
+    /// How to reach it.
+    pub target: Arc<dyn Target>,
+    /// Changes whenever anything of the configuration of the target does.
+    pub fingerprint: u64,
+}
+
+/// One gateway with its targets.
+pub struct TargetSupervisor {
+    gateway: Arc<Gateway>,
+    directory: Arc<SessionDirectory>,
+    store: Arc<dyn CatalogueStore>,
+    supervised: Mutex<Vec<Supervised>>,
+}
+
+struct Supervised {
+    settings: TargetSettings,
+    target: Arc<dyn Target>,
+    fingerprint: u64,
+    catalogue: Option<Arc<TargetCatalogue>>,
+    sync: SyncHandle,
+}
+
+// === impl TargetSupervisor ===
+
+impl TargetSupervisor {
+    /// Starts on the current arbiter; `resync` is the other end of what [`Gateway::new`] got.
+    pub fn launch(
+        gateway: Arc<Gateway>,
+        directory: Arc<SessionDirectory>,
+        store: Arc<dyn CatalogueStore>,
+        mut resync: mpsc::Receiver<Arc<str>>,
+    ) -> Arc<Self> {
+        let supervisor = Arc::new(Self { gateway, directory, store, supervised: Mutex::default() });
+        let weak = Arc::downgrade(&supervisor);
+        actix_rt::spawn(async move {
+            while let Some(target) = resync.recv().await {
+                let Some(supervisor) = weak.upgrade() else { return };
+                if let Some(sync) = supervisor.sync_of(&target) {
+                    sync.changed();
+                }
+            }
+        });
+        supervisor
+    }
+
+    /// The gateway.
+    pub fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
+    }
+
+    fn sync_of(&self, target: &str) -> Option<SyncHandle> {
+        self.supervised.lock().iter().find(|known| &*known.settings.name == target).map(|known| known.sync.clone())
+    }
+
+    /// Makes the targets what `plans` says: what did not change goes on, what did is replaced, what is not there any
+    /// more ends. Sessions lose only the downstream sessions of targets that were replaced or removed.
+    pub async fn apply(self: &Arc<Self>, settings: GatewaySettings, plans: Vec<TargetPlan>) {
+        let mut old: Vec<Supervised> = std::mem::take(&mut *self.supervised.lock());
+        let mut next = Vec::with_capacity(plans.len());
+        let mut replaced = Vec::new();
+        for plan in plans {
+            let known = old.iter().position(|known| known.settings.name == plan.settings.name);
+            match known.map(|at| old.swap_remove(at)) {
+                Some(known) if known.fingerprint == plan.fingerprint => {
+                    next.push(Supervised { settings: plan.settings, ..known });
+                }
+                known => {
+                    let name = plan.settings.name.clone();
+                    if let Some(known) = known {
+                        known.sync.stop();
+                        replaced.push(name.clone());
+                    }
+                    let catalogue = self.load(&name).await;
+                    let sync = self.start(&name, plan.target.clone(), catalogue.clone());
+                    next.push(Supervised {
+                        settings: plan.settings,
+                        target: plan.target,
+                        fingerprint: plan.fingerprint,
+                        catalogue,
+                        sync,
+                    });
+                }
+            }
+        }
+        for gone in old {
+            gone.sync.stop();
+            replaced.push(gone.settings.name.clone());
+            if let Err(error) = self.store.delete_catalogue(&self.gateway.name, &gone.settings.name).await {
+                tracing::warn!(target_name = &*gone.settings.name, %error, "a catalogue could not be removed");
+            }
+        }
+        let targets: Targets =
+            next.iter().map(|known| (known.settings.name.clone(), known.target.clone())).collect();
+        *self.supervised.lock() = next;
+        self.gateway.set_targets(targets);
+        self.gateway.set_settings(settings);
+        for target in replaced {
+            self.directory.target_replaced(&self.gateway.name, &target);
+        }
+        self.publish();
+    }
+
+    fn start(
+        self: &Arc<Self>,
+        name: &Arc<str>,
+        target: Arc<dyn Target>,
+        last_good: Option<Arc<TargetCatalogue>>,
+    ) -> SyncHandle {
+        let weak = Arc::downgrade(self);
+        let owner = name.clone();
+        let publish = Arc::new(move |catalogue: Arc<TargetCatalogue>| {
+            if let Some(supervisor) = weak.upgrade() {
+                supervisor.synchronised(&owner, catalogue);
+            }
+        });
+        TargetSync::launch(target, last_good, publish)
+    }
+
+    async fn load(&self, target: &str) -> Option<Arc<TargetCatalogue>> {
+        match self.store.load_catalogue(&self.gateway.name, target).await {
+            Ok(stored) => stored.and_then(|bytes| serde_json::from_slice(&bytes).ok()).map(Arc::new),
+            Err(error) => {
+                tracing::warn!(target_name = target, %error, "a stored catalogue could not be read");
+                None
+            }
+        }
+    }
+
+    fn synchronised(self: &Arc<Self>, target: &Arc<str>, catalogue: Arc<TargetCatalogue>) {
+        {
+            let mut supervised = self.supervised.lock();
+            let Some(known) = supervised.iter_mut().find(|known| known.settings.name == *target) else { return };
+            known.catalogue = Some(catalogue.clone());
+        }
+        self.publish();
+        let supervisor = self.clone();
+        let target = target.clone();
+        actix_rt::spawn(async move {
+            let Ok(value) = serde_json::to_vec(&*catalogue) else { return };
+            if let Err(error) = supervisor.store.put_catalogue(&supervisor.gateway.name, &target, value.into()).await {
+                tracing::warn!(target_name = &*target, %error, "a catalogue could not be stored");
+            }
+        });
+    }
+
+    fn publish(&self) {
+        let states: Vec<TargetState> = self
+            .supervised
+            .lock()
+            .iter()
+            .map(|known| TargetState { settings: known.settings.clone(), catalogue: known.catalogue.clone() })
+            .collect();
+        let snapshot = Snapshot::build(&self.gateway.settings(), states);
+        if self.gateway.publish(snapshot) {
+            self.directory.catalogue_changed(&self.gateway.name);
+        }
+    }
+
+    /// Synchronises one target, or all of them at once, and waits; results by target.
+    pub async fn sync(&self, target: Option<&str>) -> Vec<(Arc<str>, Result<Arc<TargetCatalogue>, TargetError>)> {
+        let wanted: Vec<(Arc<str>, SyncHandle)> = self
+            .supervised
+            .lock()
+            .iter()
+            .filter(|known| target.is_none_or(|target| &*known.settings.name == target))
+            .map(|known| (known.settings.name.clone(), known.sync.clone()))
+            .collect();
+        let runs = wanted.into_iter().map(|(name, sync)| async move { (name, sync.sync().await) });
+        futures_util::future::join_all(runs).await
+    }
+
+    /// How the targets are.
+    pub async fn views(&self) -> Vec<TargetView> {
+        let wanted: Vec<(Arc<str>, bool, SyncHandle)> = self
+            .supervised
+            .lock()
+            .iter()
+            .map(|known| (known.settings.name.clone(), known.settings.required, known.sync.clone()))
+            .collect();
+        let views = wanted.into_iter().map(|(name, required, sync)| async move { sync.view(required, name).await });
+        futures_util::future::join_all(views).await
+    }
+
+    /// Ends everything.
+    pub fn stop(&self) {
+        for known in self.supervised.lock().drain(..) {
+            known.sync.stop();
+        }
+    }
+}

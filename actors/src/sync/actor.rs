@@ -1,0 +1,358 @@
+//! One target's synchronisation: when it is created or changed, on request, when it says that its lists changed, and
+//! again with backoff while it is down. The last good catalogue stays.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::prelude::*;
+use sessiongate_storage::Timestamp;
+use sessiongate_targets::{Link, Listening, Target, TargetError};
+use tokio::sync::oneshot;
+
+use super::fetch::fetch;
+use super::sink::{Heard, catalogue_sink};
+use crate::catalogue::TargetCatalogue;
+use crate::clock;
+
+/// Changes that come together are fetched together.
+const DEBOUNCE: Duration = Duration::from_millis(200);
+/// The whole of one synchronisation.
+const SYNC_DEADLINE: Duration = Duration::from_secs(120);
+/// The longest wait between two attempts while a target is down.
+const MAX_BACKOFF: Duration = Duration::from_secs(60);
+
+/// What a synchronisation ended with.
+pub type SyncOutcome = Result<Arc<TargetCatalogue>, TargetError>;
+
+/// Where a target's synchronisation stands.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum SyncState {
+    /// Not tried yet.
+    New,
+    /// Under way.
+    Syncing,
+    /// The catalogue is what the target offered last.
+    Ready,
+    /// The last attempt failed; the catalogue, if there is one, is older.
+    Failed {
+        /// A stable word.
+        code: &'static str,
+        /// For a person.
+        message: String,
+    },
+}
+
+/// A target as a person sees it.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct TargetView {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub sync: SyncState,
+    /// Of the last good catalogue.
+    pub synced_at: Option<Timestamp>,
+    /// Tools in it.
+    pub tools: usize,
+    /// Prompts in it.
+    pub prompts: usize,
+    /// Resources and templates in it.
+    pub resources: usize,
+    /// The gateway is not ready without it.
+    pub required: bool,
+}
+
+/// Called with every good catalogue.
+pub type Publish = Arc<dyn Fn(Arc<TargetCatalogue>) + Send + Sync>;
+
+/// The actor.
+pub struct TargetSync {
+    name: Arc<str>,
+    target: Arc<dyn Target>,
+    publish: Publish,
+    state: SyncState,
+    last_good: Option<Arc<TargetCatalogue>>,
+    failures: u32,
+    /// Of the attempt that runs: what an older one reports is dropped.
+    generation: u64,
+    asked: Vec<oneshot::Sender<SyncOutcome>>,
+    /// A change came while a synchronisation ran.
+    again: bool,
+    /// Keeps hearing about changes.
+    link: Option<Arc<dyn Link>>,
+    timer: Option<SpawnHandle>,
+}
+
+/// How others reach it.
+#[derive(Clone)]
+pub struct SyncHandle {
+    addr: Addr<TargetSync>,
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+enum Event {
+    Sync(oneshot::Sender<SyncOutcome>),
+    Changed,
+    Heard { generation: u64, heard: Heard },
+    Done { generation: u64, result: Result<(Arc<dyn Link>, TargetCatalogue), TargetError> },
+    View(oneshot::Sender<(SyncState, Option<Arc<TargetCatalogue>>)>),
+    Stop,
+}
+
+// === impl TargetSync ===
+
+impl TargetSync {
+    /// Starts on the current arbiter and synchronises at once. `last_good` is what an earlier process stored.
+    pub fn launch(target: Arc<dyn Target>, last_good: Option<Arc<TargetCatalogue>>, publish: Publish) -> SyncHandle {
+        let actor = Self {
+            name: target.name().into(),
+            target,
+            publish,
+            state: SyncState::New,
+            last_good,
+            failures: 0,
+            generation: 0,
+            asked: Vec::new(),
+            again: false,
+            link: None,
+            timer: None,
+        };
+        SyncHandle { addr: actor.start() }
+    }
+
+    fn begin(&mut self, ctx: &mut Context<Self>) {
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        if self.state == SyncState::Syncing {
+            self.again = true;
+            return;
+        }
+        self.state = SyncState::Syncing;
+        self.generation += 1;
+        let generation = self.generation;
+        let (sink, mut hearing) = catalogue_sink();
+        let target = self.target.clone();
+        let addr = ctx.address();
+        let old = self.link.take();
+        actix_rt::spawn(async move {
+            if let Some(old) = old {
+                old.close().await;
+            }
+            let result = match tokio::time::timeout(SYNC_DEADLINE, fetch(&*target, sink.clone())).await {
+                Ok(result) => result,
+                Err(_) => Err(TargetError::TimedOut(SYNC_DEADLINE)),
+            };
+            if let Ok((link, _)) = &result {
+                let _ = sink.link.set(Arc::downgrade(link));
+            }
+            drop(sink);
+            if addr.send(Event::Done { generation, result }).await.is_err() {
+                return;
+            }
+            while let Some(heard) = hearing.recv().await {
+                if addr.send(Event::Heard { generation, heard }).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    fn done(&mut self, result: Result<(Arc<dyn Link>, TargetCatalogue), TargetError>, ctx: &mut Context<Self>) {
+        let outcome = match result {
+            Ok((link, catalogue)) => {
+                let catalogue = Arc::new(catalogue);
+                self.state = SyncState::Ready;
+                self.failures = 0;
+                self.last_good = Some(catalogue.clone());
+                self.keep_hearing(link, &catalogue);
+                (self.publish)(catalogue.clone());
+                tracing::info!(
+                    target_name = &*self.name,
+                    tools = catalogue.tools.len(),
+                    prompts = catalogue.prompts.len(),
+                    resources = catalogue.resources.len() + catalogue.templates.len(),
+                    took_ms = catalogue.took_ms,
+                    "target synchronised"
+                );
+                Ok(catalogue)
+            }
+            Err(error) => {
+                self.failures = self.failures.saturating_add(1);
+                self.state = SyncState::Failed { code: error.code(), message: error.to_string() };
+                let wait = backoff(self.failures);
+                tracing::warn!(
+                    target_name = &*self.name,
+                    error = error.code(),
+                    detail = ?error,
+                    retry_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+                    "target could not be synchronised; its last good catalogue stays"
+                );
+                self.later(wait, ctx);
+                Err(error)
+            }
+        };
+        let ready = if outcome.is_ok() { 1.0 } else { 0.0 };
+        metrics::gauge!("sessiongate_target_synchronised", "target" => self.name.to_string()).set(ready);
+        for reply in self.asked.drain(..) {
+            let _ = reply.send(outcome.clone());
+        }
+        if std::mem::take(&mut self.again) && outcome.is_ok() {
+            self.later(DEBOUNCE, ctx);
+        }
+    }
+
+    /// A process is not kept for its notifications: sessions have their own, and they report changes too.
+    fn keep_hearing(&mut self, link: Arc<dyn Link>, catalogue: &TargetCatalogue) {
+        if &*catalogue.transport == "stdio" {
+            actix_rt::spawn(async move { link.close().await });
+            return;
+        }
+        link.listen(Listening::On);
+        self.link = Some(link);
+    }
+
+    fn later(&mut self, wait: Duration, ctx: &mut Context<Self>) {
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        self.timer = Some(ctx.run_later(wait, |actor, ctx| {
+            actor.timer = None;
+            actor.begin(ctx);
+        }));
+    }
+}
+
+/// Doubling from one second, with full jitter, so that gateways that restart together do not come together.
+fn backoff(failures: u32) -> Duration {
+    let ceiling = Duration::from_secs(1 << failures.saturating_sub(1).min(6)).min(MAX_BACKOFF);
+    let mut byte = [0u8; 1];
+    // Without randomness the full wait is right too.
+    let share = match aws_lc_rs::rand::fill(&mut byte) {
+        Ok(()) => f64::from(byte[0]) / 255.0,
+        Err(_) => 1.0,
+    };
+    ceiling.mul_f64(0.5 + share / 2.0)
+}
+
+impl Actor for TargetSync {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.begin(ctx);
+    }
+}
+
+impl Handler<Event> for TargetSync {
+    type Result = ();
+
+    fn handle(&mut self, event: Event, ctx: &mut Self::Context) {
+        match event {
+            Event::Sync(reply) => {
+                self.asked.push(reply);
+                if self.state != SyncState::Syncing {
+                    self.begin(ctx);
+                }
+            }
+            Event::Changed => {
+                if self.state == SyncState::Syncing {
+                    self.again = true;
+                } else {
+                    self.later(DEBOUNCE, ctx);
+                }
+            }
+            Event::Heard { generation, heard } if generation == self.generation => match heard {
+                Heard::Changed => {
+                    if self.state == SyncState::Syncing {
+                        self.again = true;
+                    } else {
+                        self.later(DEBOUNCE, ctx);
+                    }
+                }
+                Heard::Closed => {
+                    self.link = None;
+                    // The target was restarted, or dropped the session: what it offers may be different now.
+                    if self.state == SyncState::Ready {
+                        self.later(backoff(1), ctx);
+                    }
+                }
+            },
+            Event::Done { generation, result } if generation == self.generation => self.done(result, ctx),
+            Event::Heard { .. } => {}
+            Event::Done { result, .. } => {
+                if let Ok((link, _)) = result {
+                    actix_rt::spawn(async move { link.close().await });
+                }
+            }
+            Event::View(reply) => {
+                let _ = reply.send((self.state.clone(), self.last_good.clone()));
+            }
+            Event::Stop => {
+                if let Some(link) = self.link.take() {
+                    actix_rt::spawn(async move { link.close().await });
+                }
+                self.generation += 1;
+                ctx.stop();
+            }
+        }
+    }
+}
+
+// === impl SyncHandle ===
+
+impl SyncHandle {
+    /// Synchronises now, or joins the synchronisation that runs; waits for its end.
+    pub async fn sync(&self) -> SyncOutcome {
+        let (reply, outcome) = oneshot::channel();
+        self.addr.try_send(Event::Sync(reply)).map_err(|_| TargetError::Closed)?;
+        outcome.await.unwrap_or(Err(TargetError::Closed))
+    }
+
+    /// The target said that its lists changed.
+    pub fn changed(&self) {
+        // Full means that it is known already.
+        let _ = self.addr.try_send(Event::Changed);
+    }
+
+    /// Where it stands.
+    pub async fn view(&self, required: bool, name: Arc<str>) -> TargetView {
+        let (reply, view) = oneshot::channel();
+        let sent = self.addr.try_send(Event::View(reply)).is_ok();
+        let (sync, last_good) = match view.await {
+            Ok(view) if sent => view,
+            _ => (SyncState::New, None),
+        };
+        let count = |list: fn(&TargetCatalogue) -> usize| last_good.as_deref().map_or(0, list);
+        TargetView {
+            name,
+            sync,
+            synced_at: last_good.as_ref().map(|catalogue| catalogue.synced_at),
+            tools: count(|catalogue| catalogue.tools.len()),
+            prompts: count(|catalogue| catalogue.prompts.len()),
+            resources: count(|catalogue| catalogue.resources.len() + catalogue.templates.len()),
+            required,
+        }
+    }
+
+    /// Ends it.
+    pub fn stop(&self) {
+        if self.addr.try_send(Event::Stop).is_err() {
+            tracing::debug!("a synchronisation was gone already");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_grows_to_its_ceiling_and_never_overflows() {
+        for (failures, most) in [(0, 1), (1, 1), (2, 2), (3, 4), (7, 60), (u32::MAX, 60)] {
+            let wait = backoff(failures);
+            assert!(wait <= Duration::from_secs(most) && wait >= Duration::from_millis(500), "{failures}: {wait:?}");
+        }
+    }
+}

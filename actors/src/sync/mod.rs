@@ -1,0 +1,8 @@
+//! Synchronisation of targets: one actor for each, which owns its catalogue and says how it is.
+
+mod actor;
+mod fetch;
+mod sink;
+
+pub use actor::{SyncHandle, SyncOutcome, SyncState, TargetSync, TargetView};
+pub use fetch::fetch;

@@ -1,0 +1,158 @@
+//! One endpoint.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::session::Sessions;
+use super::target::TargetConfig;
+use crate::config::secret::Secret;
+use crate::config::units;
+
+/// One endpoint in front of its targets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GatewayConfig {
+    /// Its name: 1 to 48 lower-case letters, digits and hyphens, unique in the file. Since 0.1.
+    #[schemars(regex(pattern = r"^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$"))]
+    pub name: String,
+    /// The path of its MCP endpoint, unique in the file. Default: `/gateways/{name}/mcp`. Since 0.1.
+    #[serde(default)]
+    pub path: Option<String>,
+    /// How names of tools and prompts are made. Since 0.1.
+    #[serde(default)]
+    pub naming: Naming,
+    /// Whether lists come from the catalogue or from the targets. Since 0.1.
+    #[serde(default)]
+    pub listing: Listing,
+    /// How long sessions live and how much one may hold; `off` for stateless. Since 0.1.
+    #[serde(default)]
+    pub sessions: Sessions,
+    /// Whether answers may be SSE streams. Without: JSON answers only, so no progress and no questions. Since 0.1.
+    #[serde(default = "yes")]
+    pub streaming: bool,
+    /// How often a comment is sent on a quiet SSE stream, so that proxies keep it open: 1s to 10m. Since 0.1.
+    #[serde(default = "keep_alive", with = "units::duration")]
+    #[schemars(with = "units::duration::Text")]
+    pub keep_alive: Duration,
+    /// Ends the SSE stream of a long call from time to time and lets the client come back for the rest (clients of
+    /// revision 2025-11-25 only). For proxies that cut long responses. Default: streams stay open. Since 0.1.
+    #[serde(default)]
+    pub sse_polling: Option<SsePolling>,
+    /// What the model is told about this endpoint (`instructions` of the `initialize` result). Since 0.1.
+    #[serde(default)]
+    pub instructions: Option<String>,
+    /// Bearer keys that open this gateway; the name of a key is the principal. Default: no key, everyone is the same
+    /// anonymous principal. Since 0.1.
+    #[serde(default)]
+    pub api_keys: Vec<ApiKey>,
+    /// The longest name of a tool or prompt that clients are shown; a longer one is cut and gets a hash, always the same
+    /// one. Some clients refuse names of more than 64 characters. Default: names are shown whole. Since 0.1.
+    #[serde(default)]
+    #[schemars(range(min = 32, max = 1024))]
+    pub max_name_length: Option<u16>,
+    /// What is behind it, at least one. Since 0.1.
+    pub targets: Vec<TargetConfig>,
+}
+
+/// How names of tools and prompts are made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Naming {
+    /// `target___tool`.
+    #[default]
+    Prefixed,
+    /// As the targets call them. A name that two targets offer is an error when they are synchronised.
+    Plain,
+}
+
+/// Whether lists come from the catalogue or from the targets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Listing {
+    /// From the stored catalogue, without touching the targets.
+    #[default]
+    Default,
+    /// Live from the targets, for each caller, never cached.
+    Dynamic,
+}
+
+/// When the gateway ends a stream by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SsePolling {
+    /// How long a stream stays open: 1s to 1h. Since 0.1.
+    #[serde(with = "units::duration")]
+    #[schemars(with = "units::duration::Text")]
+    pub close_after: Duration,
+    /// How long the client is told to wait before it comes back: up to 5m. Since 0.1.
+    #[serde(with = "units::duration")]
+    #[schemars(with = "units::duration::Text")]
+    pub retry: Duration,
+}
+
+/// A bearer key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApiKey {
+    /// Whose key it is; appears in logs as a hash. Unique in the gateway. Since 0.1.
+    pub name: String,
+    /// The key, best as a reference: `"${SHOP_KEY}"`. Since 0.1.
+    pub key: Secret,
+}
+
+// === impl GatewayConfig ===
+
+impl GatewayConfig {
+    /// A gateway with defaults and without targets.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            path: None,
+            naming: Naming::default(),
+            listing: Listing::default(),
+            sessions: Sessions::default(),
+            streaming: true,
+            keep_alive: keep_alive(),
+            sse_polling: None,
+            instructions: None,
+            api_keys: Vec::new(),
+            max_name_length: None,
+            targets: Vec::new(),
+        }
+    }
+
+    /// The path of the MCP endpoint.
+    #[must_use]
+    pub fn endpoint_path(&self) -> Cow<'_, str> {
+        match &self.path {
+            Some(path) => Cow::Borrowed(path),
+            None => Cow::Owned(format!("/gateways/{}/mcp", self.name)),
+        }
+    }
+
+    /// The target of this name.
+    #[must_use]
+    pub fn target(&self, name: &str) -> Option<&TargetConfig> {
+        self.targets.iter().find(|target| target.name == name)
+    }
+}
+
+// === impl SsePolling ===
+
+impl Default for SsePolling {
+    fn default() -> Self {
+        Self { close_after: Duration::from_secs(60), retry: Duration::from_secs(1) }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn keep_alive() -> Duration {
+    Duration::from_secs(15)
+}

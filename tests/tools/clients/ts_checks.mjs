@@ -1,0 +1,458 @@
+// What both TypeScript clients check against the reference server's fixtures. A client script gives an adapter
+// (see ts_v1.mjs) that opens sessions with its SDK's own classes. The Python twin is python_checks.py: the same checks, the same names.
+
+const URL_ELICITATION_REQUIRED = -32042;
+const CHECK_LIMIT_MS = 30_000;
+const POLL_MS = 50;
+const CONCURRENT_CALLS = 16;
+const MANY_TOOLS = 250;
+const RESUME_STEPS = 8;
+const CUT_AFTER_EVENTS = 3;
+
+class Skip extends Error {}
+
+// === helpers ===
+
+const flat = (value) => JSON.stringify(value);
+const textOf = (result) => (result.content ?? []).filter((c) => c.type === 'text').map((c) => c.text).join('\n');
+
+function need(condition, detail) {
+  if (!condition) throw new Error(typeof detail === 'string' ? detail : flat(detail).slice(0, 600));
+}
+
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+// Waits for a condition, since notifications come in their own time.
+async function until(condition, what, limit = 10_000) {
+  const end = Date.now() + limit;
+  while (!(await condition())) {
+    need(Date.now() < end, `never came: ${what}`);
+    await pause(POLL_MS);
+  }
+}
+
+async function within(limit, promise) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no end within ${limit / 1000} s`)), limit);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+// A valid answer to a requested schema: defaults first, else something of the right type.
+function fill(params) {
+  const formats = { email: 'ada@example.com', uri: 'https://example.com/', date: '2026-01-02', 'date-time': '2026-01-02T03:04:05Z' };
+  const one = (schema) => {
+    if ('default' in schema) return schema.default;
+    if (schema.enum) return schema.enum[0];
+    if (schema.oneOf) return schema.oneOf[0].const;
+    if (schema.type === 'array') return [schema.items.enum?.[0] ?? schema.items.anyOf[0].const];
+    if (schema.type === 'integer' || schema.type === 'number') return schema.minimum ?? 1;
+    if (schema.type === 'boolean') return true;
+    return formats[schema.format] ?? 'Ada Lovelace'.slice(0, schema.maxLength);
+  };
+  return Object.fromEntries(Object.entries(params.requestedSchema?.properties ?? {}).map(([name, schema]) => [name, one(schema)]));
+}
+
+// The client's side of the conversation: answers questions by the check's wish and remembers what arrived.
+export class Host {
+  answer = () => ({ action: 'decline' });
+  asked = [];
+  logs = [];
+  notices = [];
+  roots = [
+    { uri: 'file:///work/alpha', name: 'alpha' },
+    { uri: 'file:///work/beta', name: 'beta' },
+  ];
+
+  elicit(params) {
+    this.asked.push(params);
+    return this.answer(params);
+  }
+
+  sample(params) {
+    this.asked.push(params);
+    return { role: 'assistant', model: 'fixture-model', stopReason: 'endTurn', content: { type: 'text', text: 'sampled: forty-two' } };
+  }
+
+  notice({ method, params }) {
+    if (method === 'notifications/message') this.logs.push(params);
+    this.notices.push([method, params ?? {}]);
+  }
+
+  saw(method, wanted = {}) {
+    return this.notices.some(([m, p]) => m === method && Object.entries(wanted).every(([k, v]) => p[k] === v));
+  }
+}
+
+// A fetch that can cut an event stream in the middle, as a bad network does.
+export class Cutter {
+  after = undefined;
+  cuts = 0;
+  eventIds = 0;
+  resumed = false;
+
+  // The next POST answered with an event stream loses its connection after that many events with data.
+  arm(after) {
+    this.after = after;
+  }
+
+  fetch = async (url, init) => {
+    if (new Headers(init?.headers).has('last-event-id')) this.resumed = true;
+    const response = await fetch(url, init);
+    const sse = (response.headers.get('content-type') ?? '').includes('text/event-stream');
+    if (this.after === undefined || init?.method !== 'POST' || !sse) return response;
+    const after = this.after;
+    this.after = undefined;
+    const reader = response.body.getReader();
+    const decoder = new TextDecoder();
+    let seen = 0;
+    const body = new ReadableStream({
+      pull: async (controller) => {
+        if (seen >= after) {
+          this.cuts += 1;
+          await reader.cancel();
+          controller.error(new TypeError('terminated: cut by the test'));
+          return;
+        }
+        const { done, value } = await reader.read();
+        if (done) return controller.close();
+        const text = decoder.decode(value, { stream: true });
+        this.eventIds += (text.match(/^id:/gm) ?? []).length;
+        seen += (text.match(/^data: *\{/gm) ?? []).length;
+        controller.enqueue(value);
+      },
+    });
+    return new Response(body, { status: response.status, headers: response.headers });
+  };
+}
+
+// === the checks ===
+
+class Checks {
+  failed = 0;
+  tools = new Set();
+
+  constructor(adapter, options) {
+    this.adapter = adapter;
+    this.options = options;
+  }
+
+  say(check, ok, detail = null) {
+    if (ok === false) this.failed += 1;
+    console.log(JSON.stringify({ check, ok, detail }));
+  }
+
+  async run(name, body) {
+    if (this.options.only.length && !this.options.only.includes(name) && name !== 'tools-list') return;
+    try {
+      this.say(name, true, (await within(CHECK_LIMIT_MS, body())) ?? null);
+    } catch (error) {
+      if (error instanceof Skip) return this.say(name, 'skip', error.message);
+      const where = /ts_\w+\.mjs:\d+/.exec(error.stack?.split('\n').slice(1).join('\n') ?? '')?.[0] ?? '';
+      this.say(name, false, `${error.constructor.name}: ${error.message} (${where})`.slice(0, 900));
+    }
+  }
+
+  named = (name) => this.options.prefix + name;
+
+  async call(client, tool, args = {}, options = {}) {
+    if (this.tools.size && !this.tools.has(this.named(tool))) throw new Skip(`the server offers no ${tool}`);
+    return this.adapter.call(client, { name: this.named(tool), arguments: args }, { timeout: CHECK_LIMIT_MS, ...options });
+  }
+
+  async good(client, tool, args, options) {
+    const result = await this.call(client, tool, args, options);
+    need(!result.isError, result);
+    return result;
+  }
+
+  async pages(client, method, key) {
+    const items = [];
+    let cursor;
+    let pages = 0;
+    do {
+      const page = await this.adapter.page(client, method, cursor);
+      items.push(...page[key]);
+      pages += 1;
+      need(pages < 200, 'the list has no end');
+      cursor = page.nextCursor;
+    } while (cursor);
+    return [items, pages];
+  }
+
+  async toolsList(client) {
+    const [items, pages] = await this.pages(client, 'tools/list', 'tools');
+    const names = items.map((t) => t.name);
+    this.tools = new Set(names);
+    need(this.tools.size === names.length, 'a tool is listed twice');
+    need(items.every((t) => t.inputSchema.type === 'object'), 'a tool has no object schema');
+    return `${names.length} tools on ${pages} pages`;
+  }
+
+  toolsMany() {
+    const missing = Array.from({ length: MANY_TOOLS }, (_, i) => this.named(`page_${String(i).padStart(3, '0')}`)).filter((n) => !this.tools.has(n));
+    if (missing.length === MANY_TOOLS && !this.options.many) throw new Skip('the server was not started with --many');
+    need(missing.length === 0, `${missing.length} page_ tools missing, first ${missing.slice(0, 3)}`);
+  }
+
+  async unknownTool(client) {
+    let result;
+    try {
+      result = await this.adapter.call(client, { name: this.named('no_such_tool'), arguments: {} }, {});
+    } catch (error) {
+      need([-32602, -32601].includes(error.code) && error.message, `${error.code} ${error.message}`);
+      return `${error.code}: ${error.message}`;
+    }
+    need(result.isError, result);
+  }
+
+  async progressOf(client, steps, delay, more = {}) {
+    const seen = [];
+    await this.good(client, 'sg_progress', { steps, delay_ms: delay }, { onprogress: (p) => seen.push(p.progress), ...more });
+    await until(() => seen.length >= steps, `${steps} progress events, got ${seen}`, 5_000);
+    need(seen.every((v, i) => i === 0 || v > seen[i - 1]), `progress is not rising: ${seen}`);
+    need(seen.length <= steps + 1, `another call's progress: ${seen}`);
+    return seen;
+  }
+
+  async logging(client, host) {
+    await client.setLoggingLevel('debug');
+    host.logs.length = 0;
+    await this.good(client, 'sg_log');
+    await until(() => host.logs.length > 0, 'a log message');
+    const count = host.logs.length;
+    await client.setLoggingLevel('emergency');
+    host.logs.length = 0;
+    await this.good(client, 'sg_log');
+    const low = host.logs.filter((m) => ['debug', 'info', 'notice', 'warning'].includes(m.level));
+    need(low.length === 0, `the level was not honoured: ${flat(low)}`);
+    await client.setLoggingLevel('debug');
+    return `${count} messages at debug`;
+  }
+
+  async elicit(client, host, action) {
+    host.asked.length = 0;
+    host.answer = (params) => (action === 'accept' ? { action, content: fill(params) } : { action });
+    const result = await this.call(client, 'sg_elicit_form');
+    need(host.asked.length === 1, `asked ${host.asked.length} times`);
+    need(host.asked[0].requestedSchema?.type === 'object' && host.asked[0].message, host.asked);
+    need(flat(result).toLowerCase().includes(action), result);
+  }
+
+  async elicitTwo(client, host) {
+    host.asked.length = 0;
+    host.answer = (params) => ({ action: 'accept', content: fill(params) });
+    const result = await this.good(client, 'sg_elicit_two');
+    need(host.asked.length === 2, `asked ${host.asked.length} times`);
+    need(flat(result).includes('accept'), result);
+  }
+
+  async elicitUrl(client, host) {
+    host.asked.length = 0;
+    host.answer = () => ({ action: 'accept' });
+    const result = await this.good(client, 'sg_elicit_url');
+    const asked = host.asked.find((p) => p.mode === 'url');
+    need(asked?.url?.startsWith('http') && asked.elicitationId, host.asked);
+    need(flat(result).includes('accept'), result);
+    const { elicitationId } = asked;
+    await until(() => host.saw('notifications/elicitation/complete', { elicitationId }), 'notifications/elicitation/complete');
+  }
+
+  async urlRequired(client) {
+    let result;
+    try {
+      result = await this.call(client, 'sg_url_required');
+    } catch (error) {
+      if (error instanceof Skip) throw error;
+      need(error.code === URL_ELICITATION_REQUIRED, `${error.code} ${error.message}`);
+      need(error.data?.elicitations?.[0]?.url && error.data.elicitations[0].elicitationId, error.data ?? 'no data');
+      await this.good(client, 'sg_url_required');
+      return;
+    }
+    throw new Error(`answered at once: ${flat(result).slice(0, 300)}`);
+  }
+
+  async cancellation(client) {
+    const before = textOf(await this.good(client, 'sg_cancelled'));
+    const abort = new AbortController();
+    const call = this.call(client, 'sg_wait', { ms: 60_000 }, { signal: abort.signal, onprogress: () => {} });
+    call.catch(() => {});
+    // The call must have reached the server; another answered call after it shows that it had the time.
+    await client.ping();
+    await pause(200);
+    abort.abort('the test changed its mind');
+    await until(async () => textOf(await this.good(client, 'sg_cancelled')) !== before, 'the cancellation');
+  }
+
+  async subscription(client, host) {
+    const uri = 'test://watched-resource';
+    await client.subscribeResource({ uri });
+    if (this.tools.has(this.named('sg_touch'))) {
+      await this.good(client, 'sg_touch');
+      await until(() => host.saw('notifications/resources/updated', { uri }), 'resources/updated');
+    }
+    await client.unsubscribeResource({ uri });
+    if (!this.tools.has(this.named('sg_touch'))) throw new Skip('subscribed and unsubscribed; the server offers no sg_touch');
+  }
+
+  async listChanged(client, host) {
+    host.notices.length = 0;
+    await this.good(client, 'sg_toggle_tool');
+    await until(() => host.saw('notifications/tools/list_changed'), 'tools/list_changed');
+    const [items] = await this.pages(client, 'tools/list', 'tools');
+    const names = new Set(items.map((t) => t.name));
+    const changed = [...names].filter((n) => !this.tools.has(n)).concat([...this.tools].filter((n) => !names.has(n)));
+    need(changed.length > 0, 'the list did not change');
+    await this.good(client, 'sg_toggle_tool');
+    return changed;
+  }
+
+  async resume() {
+    const cutter = new Cutter();
+    const session = await this.adapter.connect(this.options.url, new Host(), cutter.fetch);
+    try {
+      cutter.arm(CUT_AFTER_EVENTS);
+      let seen;
+      try {
+        seen = await this.progressOf(session.client, RESUME_STEPS, 150);
+      } catch (error) {
+        if (!cutter.eventIds && !(error instanceof Skip)) throw new Skip(`the server gives its events no ids (${error.message})`);
+        throw error;
+      }
+      need(cutter.cuts === 1, `the connection was cut ${cutter.cuts} times`);
+      need(cutter.resumed, 'the SDK sent no Last-Event-ID');
+      need(new Set(seen).size === seen.length, `events doubled: ${seen}`);
+      return `cut after ${CUT_AFTER_EVENTS} events, resumed, progress ${seen}`;
+    } finally {
+      await session.close();
+    }
+  }
+
+  async termination() {
+    const { client, transport, close } = await this.adapter.connect(this.options.url, new Host());
+    await client.ping();
+    const id = transport.sessionId;
+    if (!id) throw new Skip('the server keeps no session');
+    await transport.terminateSession();
+    await close();
+    const response = await fetch(this.options.url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: 'application/json, text/event-stream', 'mcp-session-id': id, 'mcp-protocol-version': '2025-11-25' },
+      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'ping' }),
+      signal: AbortSignal.timeout(10_000),
+    });
+    await response.body?.cancel();
+    need(response.status === 404, `an ended session was answered with ${response.status}`);
+  }
+
+  async all() {
+    const host = new Host();
+    let session;
+    try {
+      session = await within(CHECK_LIMIT_MS, this.adapter.connect(this.options.url, host));
+    } catch (error) {
+      this.say('initialize', false, `${error.constructor.name}: ${error.message}`.slice(0, 900));
+      return;
+    }
+    const { client, transport } = session;
+    const server = client.getServerVersion();
+    this.say('initialize', true, `${server.name} ${server.version}, ${transport.protocolVersion}`);
+    const { good, call } = { good: this.good.bind(this), call: this.call.bind(this) };
+    await this.run('ping', () => client.ping().then(() => null));
+    await this.run('tools-list', () => this.toolsList(client));
+    await this.run('tools-many', async () => this.toolsMany());
+    await this.run('prompts-list', async () => {
+      const [items] = await this.pages(client, 'prompts/list', 'prompts');
+      need(items.some((p) => p.name === this.named('test_simple_prompt')), items);
+      return `${items.length} prompts`;
+    });
+    await this.run('resources-list', async () => {
+      const [items] = await this.pages(client, 'resources/list', 'resources');
+      need(items.some((r) => r.uri === 'test://static-text'), items);
+      const [templates] = await this.pages(client, 'resources/templates/list', 'resourceTemplates');
+      need(templates.some((t) => t.uriTemplate === 'test://template/{id}/data'), templates);
+      return `${items.length} resources, ${templates.length} templates`;
+    });
+    await this.run('call-text', async () => need(textOf(await good(client, 'test_simple_text')), 'no text'));
+    await this.run('tool-error', async () => {
+      const result = await call(client, 'test_error_handling');
+      need(result.isError === true && textOf(result), result);
+    });
+    await this.run('unknown-tool', () => this.unknownTool(client));
+    await this.run('whoami', async () => textOf(await good(client, 'sg_whoami')).slice(0, 300));
+    await this.run('counter', async () => {
+      const texts = [];
+      for (let i = 0; i < 3; i += 1) texts.push(textOf(await good(client, 'sg_counter')));
+      need(new Set(texts).size === 3, `the server's session was not the same one: ${texts}`);
+      return texts;
+    });
+    await this.run('big-result', async () => {
+      const size = 900_000;
+      const text = textOf(await good(client, 'sg_big', { bytes: size }));
+      need(text.length >= size, `${text.length} of ${size} characters`);
+    });
+    await this.run('progress', () => this.progressOf(client, 5, 20));
+    await this.run('concurrent-progress', async () => {
+      await Promise.all(Array.from({ length: CONCURRENT_CALLS }, (_, i) => this.progressOf(client, 3 + (i % 4), 10)));
+    });
+    await this.run('logging', () => this.logging(client, host));
+    for (const action of ['accept', 'decline', 'cancel']) await this.run(`elicit-${action}`, () => this.elicit(client, host, action));
+    await this.run('elicit-defaults', async () => {
+      host.answer = (params) => ({ action: 'accept', content: fill(params) });
+      const result = await good(client, 'test_elicitation_sep1034_defaults');
+      need(flat(result).includes('accept'), result);
+    });
+    await this.run('elicit-two', () => this.elicitTwo(client, host));
+    await this.run('elicit-url', () => this.elicitUrl(client, host));
+    await this.run('url-required', () => this.urlRequired(client));
+    await this.run('sampling', async () => need(flat(await good(client, 'sg_sample')).includes('forty-two'), 'the sampled text is not in the answer'));
+    await this.run('roots', async () => {
+      const result = flat(await good(client, 'sg_roots'));
+      need(result.includes('file:///work/alpha') && result.includes('file:///work/beta'), result);
+    });
+    await this.run('cancellation', () => this.cancellation(client));
+    await this.run('subscription', () => this.subscription(client, host));
+    await this.run('list-changed', () => this.listChanged(client, host));
+    await this.run('completion', async () => {
+      const params = { ref: { type: 'ref/prompt', name: this.named('test_prompt_with_arguments') }, argument: { name: 'arg1', value: 'a' } };
+      const result = await client.complete(params);
+      need(Array.isArray(result.completion.values), result);
+      return result.completion.values.slice(0, 5);
+    });
+    await this.run('prompt-get', async () => {
+      const result = flat(await client.getPrompt({ name: this.named('test_prompt_with_arguments'), arguments: { arg1: 'hello', arg2: 'world' } }));
+      need(result.includes('hello') && result.includes('world'), result);
+    });
+    await this.run('resource-read', async () => {
+      const plain = await client.readResource({ uri: 'test://static-text' });
+      need(plain.contents[0].text, plain);
+      const templated = await client.readResource({ uri: 'test://template/123/data' });
+      need(flat(templated).includes('123'), templated);
+    });
+    await this.run('server-closes-mid-call', async () => void (await good(client, 'test_reconnection')));
+    await session.close();
+    await this.run('resume-after-cut', () => this.resume());
+    await this.run('terminate', () => this.termination());
+  }
+}
+
+// `URL [--fixture-prefix P] [--many] [--only CHECK]…`
+export async function main(adapter) {
+  const options = { url: undefined, prefix: '', many: false, only: [] };
+  const words = process.argv.slice(2);
+  while (words.length) {
+    const word = words.shift();
+    if (word === '--fixture-prefix') options.prefix = words.shift();
+    else if (word === '--many') options.many = true;
+    else if (word === '--only') options.only.push(words.shift());
+    else options.url = word;
+  }
+  const checks = new Checks(adapter, options);
+  await checks.all();
+  process.exit(checks.failed ? 1 : 0);
+}
