@@ -1,1 +1,12 @@
-//! sessiongate
+//! sessiongate: one endpoint in front of many MCP servers, with sessions that survive.
+//!
+//! The doors and the wiring: command line, configuration, MCP data plane. The living part is in the `actors` crate.
+
+pub mod admin;
+pub mod cli;
+pub mod client;
+pub mod commands;
+pub mod config;
+pub mod demo;
+pub mod gateway;
+pub mod http;

@@ -377,6 +377,13 @@ impl SessionDirectory {
         Ok(true)
     }
 
+    /// Ends the live sessions of a gateway that is no longer configured; stored ones expire.
+    pub async fn gateway_removed(&self, gateway: &str) {
+        for handle in self.live().into_iter().filter(|handle| handle.gateway() == gateway) {
+            let _ = handle.end(EndReason::GatewayRemoved).await;
+        }
+    }
+
     /// All live sessions, to be looked at.
     pub async fn views(&self) -> Vec<(SessionKey, SessionView)> {
         let mut views = Vec::new();

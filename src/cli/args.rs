@@ -37,6 +37,9 @@ pub enum Command {
     Serve(ServeArgs),
     /// Run a gateway in front of a small built-in MCP server, and say how to connect to it.
     Demo(DemoArgs),
+    /// The built-in MCP server itself, on stdin and stdout.
+    #[command(hide = true)]
+    DemoServer,
     /// Call a tool, as a client: progress, questions, log lines.
     Call(CallArgs),
     /// List what an endpoint offers.
@@ -56,7 +59,9 @@ pub enum Command {
     /// Read lines of JSON, as `export` wrote them, into a store.
     ImportData(ImportDataArgs),
     /// Print completions for a shell.
-    #[command(after_help = "Example:\n  sessiongate completions bash > ~/.local/share/bash-completion/completions/sessiongate")]
+    #[command(
+        after_help = "Example:\n  sessiongate completions bash > ~/.local/share/bash-completion/completions/sessiongate"
+    )]
     Completions {
         /// Which shell.
         shell: clap_complete::Shell,
@@ -77,8 +82,9 @@ pub enum OutputFormat {
 #[derive(Clone, Debug, Default, Args)]
 pub struct SourceArgs {
     /// The configuration file (YAML).
-    #[arg(short, long, value_name = "FILE", env = "SESSIONGATE_CONFIG", value_hint = ValueHint::FilePath)]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     #[arg(required_unless_present_any = ["targets", "mcp_servers"])]
+    #[arg(conflicts_with_all = ["targets", "mcp_servers", "path", "naming"])]
     pub config: Option<PathBuf>,
     /// A target, instead of a file; may be given more than once. Targets may be on this machine.
     #[arg(short, long = "target", value_name = "NAME=URL | NAME=stdio:COMMAND ARGS", help_heading = "Without a file")]
@@ -224,10 +230,10 @@ pub struct CheckArgs {
     pub output: OutputFormat,
 }
 
-/// Where the sessions are: in a running gateway, or in a folder that no gateway uses.
+/// Where the data is.
 #[derive(Clone, Debug, Args)]
 pub struct StoreArgs {
-    /// The data folder. A running gateway holds it: end that first, or give --url.
+    /// The data folder; a gateway that runs on it is asked, else the folder is read.
     #[arg(short, long, global = true, value_name = "FOLDER", default_value = "./sessiongate-data")]
     #[arg(value_hint = ValueHint::DirPath)]
     pub data_dir: PathBuf,
@@ -235,11 +241,14 @@ pub struct StoreArgs {
 
 /// List sessions, or end one.
 #[derive(Clone, Debug, Args)]
-#[command(args_conflicts_with_subcommands = false, after_help = "\
+#[command(
+    args_conflicts_with_subcommands = false,
+    after_help = "\
 Examples:
-  sessiongate sessions --url http://127.0.0.1:8080          of a running gateway
-  sessiongate sessions list --data-dir ./sessiongate-data   of a folder
-  sessiongate sessions end 3f2a… --url http://127.0.0.1:8080")]
+  sessiongate sessions                                      of the gateway that runs here, or of its folder
+  sessiongate sessions list --data-dir /var/lib/sessiongate
+  sessiongate sessions end 3f2a"
+)]
 pub struct SessionsArgs {
     /// What to do [default: list].
     #[command(subcommand)]
@@ -247,9 +256,6 @@ pub struct SessionsArgs {
     /// The folder.
     #[command(flatten)]
     pub store: StoreArgs,
-    /// The address of a running gateway, instead of a folder.
-    #[arg(long, global = true, value_name = "URL", value_hint = ValueHint::Url)]
-    pub url: Option<url::Url>,
     /// How to print.
     #[arg(short, long, global = true, value_enum, default_value_t)]
     pub output: OutputFormat,
@@ -274,9 +280,9 @@ Examples:
   sessiongate sync                                          all targets of all gateways
   sessiongate sync --gateway shop --target cart")]
 pub struct SyncArgs {
-    /// The address of the running gateway.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080", value_hint = ValueHint::Url)]
-    pub url: url::Url,
+    /// The data folder of the running gateway.
+    #[command(flatten)]
+    pub store: StoreArgs,
     /// Only this gateway.
     #[arg(short, long, value_name = "NAME")]
     pub gateway: Option<String>,
@@ -369,10 +375,10 @@ impl SourceArgs {
         })
     }
 
-    /// The file to read and to watch, unless targets are given by flags: those win over `SESSIONGATE_CONFIG`.
+    /// The file to read and to watch, unless the configuration comes from flags.
     #[must_use]
     pub fn file(&self) -> Option<&std::path::Path> {
-        if self.targets.is_empty() && self.mcp_servers.is_none() { self.config.as_deref() } else { None }
+        self.config.as_deref()
     }
 
     /// Puts what flags say over what the file says; to be done after each reload too.
@@ -399,8 +405,9 @@ impl std::fmt::Debug for ConnectArgs {
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
-    config::units::parse_address(text)
-        .ok_or_else(|| "write an IP address with a port, such as 127.0.0.1:8080 or 0.0.0.0:8080 (all interfaces)".to_owned())
+    config::units::parse_address(text).ok_or_else(|| {
+        "write an IP address with a port, such as 127.0.0.1:8080 or 0.0.0.0:8080 (all interfaces)".to_owned()
+    })
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -69,7 +69,17 @@ impl<'a> Checker<'a> {
     /// What stands there, for a message, unless it is nobody's business.
     fn shown(&self, schema: &Value, node: &Node) -> String {
         let secret = schema.get("writeOnly") == Some(&Value::Bool(true));
-        if secret && matches!(node.kind, Kind::Scalar(_)) { "a value".to_owned() } else { node.describe().into_owned() }
+        // Text in place of a mapping or a list may be a key that slipped a level up.
+        let misplaced = is_type(schema, "object") || is_type(schema, "array");
+        match &node.kind {
+            Kind::Scalar(scalar) if (secret || misplaced) && !scalar.is_null() => "text".to_owned(),
+            // The query of a URL may hold a key.
+            Kind::Scalar(scalar) if scalar.text.contains('?') => {
+                let shown = scalar.text.split('?').next().unwrap_or_default();
+                format!("`{}?…`", shown.chars().take(60).collect::<String>())
+            }
+            _ => node.describe().into_owned(),
+        }
     }
 
     fn mapping(&mut self, schema: &'a Value, node: &Node, entries: &[Entry], path: &KeyPath) -> Option<Value> {
@@ -123,7 +133,8 @@ impl<'a> Checker<'a> {
             }
             let marks: Vec<(&str, &Value)> =
                 objects.iter().filter_map(|one| Some((one.get("required")?.get(0)?.as_str()?, *one))).collect();
-            let given: Vec<_> = marks.iter().filter(|(mark, _)| entries.iter().any(|entry| entry.key == *mark)).collect();
+            let given: Vec<_> =
+                marks.iter().filter(|(mark, _)| entries.iter().any(|entry| entry.key == *mark)).collect();
             if let [(_, only)] = given[..] {
                 return self.mapping(only, node, entries, path);
             }
@@ -151,8 +162,11 @@ impl<'a> Checker<'a> {
                 return Some(value);
             }
         }
-        let wanted: Vec<String> = resolved.iter().map(|one| wanted(one)).collect();
-        self.error(node.position, path, format!("expected {}, found {}", wanted.join(" or "), node.describe()));
+        let mut wanted: Vec<String> = resolved.iter().map(|one| wanted(one)).collect();
+        wanted.dedup();
+        let words = resolved.iter().any(|one| one.get("const").is_some());
+        let found = if words { node.describe() } else { self.shown(resolved[0], node).into() };
+        self.error(node.position, path, format!("expected {}, found {found}", wanted.join(" or ")));
         None
     }
 
@@ -168,7 +182,9 @@ impl<'a> Checker<'a> {
             Err(error) => {
                 let remedy = match &error {
                     ExpandError::Missing(name) => format!("set it, or give a default: ${{{name}:-…}}"),
-                    ExpandError::Malformed(_) => "write ${NAME} or ${NAME:-default}, and $$ for a dollar sign".to_owned(),
+                    ExpandError::Malformed(_) => {
+                        "write ${NAME} or ${NAME:-default}, and $$ for a dollar sign".to_owned()
+                    }
                 };
                 self.error(node.position, path, error.to_string()).remedy = Some(remedy);
                 None

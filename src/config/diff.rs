@@ -122,16 +122,7 @@ fn target_keys(old: &TargetConfig, new: &TargetConfig) -> Vec<&'static str> {
     differing!(
         old,
         new,
-        [
-            mcp,
-            timeout,
-            connect_timeout,
-            initialize_timeout,
-            idle_timeout,
-            message_limit,
-            resource_priority,
-            required
-        ]
+        [mcp, timeout, connect_timeout, initialize_timeout, idle_timeout, message_limit, resource_priority, required]
     )
 }
 
@@ -146,7 +137,9 @@ impl Change {
     #[must_use]
     pub fn reconnects(&self) -> bool {
         match self {
-            Self::TargetChanged { keys, .. } => keys.iter().any(|key| !matches!(*key, "resource_priority" | "required")),
+            Self::TargetChanged { keys, .. } => {
+                keys.iter().any(|key| !matches!(*key, "resource_priority" | "required"))
+            }
             Self::TargetAdded { .. } | Self::TargetRemoved { .. } => true,
             _ => false,
         }

@@ -202,8 +202,7 @@ mod tests {
 
     #[test]
     fn every_key_says_what_it_is_and_since_when() {
-        let rows: Vec<String> =
-            markdown().lines().filter(|line| line.starts_with("| `")).map(str::to_owned).collect();
+        let rows: Vec<String> = markdown().lines().filter(|line| line.starts_with("| `")).map(str::to_owned).collect();
         assert!(rows.len() > 50, "{}", rows.len());
         for row in rows {
             assert!(row.contains("Since 0."), "{row}");

@@ -119,7 +119,8 @@ mod tests {
 
     #[test]
     fn all_bad_flags_are_reported() {
-        let errors = flags(&["http://h/?key=hidden", "a=ftp://h", "b=stdio:", "c=stdio:'x", "d___e=http://h"]).unwrap_err();
+        let errors =
+            flags(&["http://h/?key=hidden", "a=ftp://h", "b=stdio:", "c=stdio:'x", "d___e=http://h"]).unwrap_err();
         assert_eq!(errors.0.len(), 5, "{errors}");
         let text = errors.to_string();
         assert!(!text.contains("hidden"), "{text}");

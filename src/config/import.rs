@@ -83,15 +83,18 @@ pub fn read(text: &str) -> Result<Import, ConfigErrors> {
             Some((KeyPath::default().key("mcp").key("servers"), servers))
         })
         .ok_or_else(|| {
-            ConfigError::general("has neither `mcpServers` nor `servers`").remedy("give the file in which a client lists its servers")
+            ConfigError::general("has neither `mcpServers` nor `servers`")
+                .remedy("give the file in which a client lists its servers")
         })?;
     let mut import = Import::default();
     let mut errors = Vec::new();
     for (name, written) in servers {
         let key = outer.key(name);
-        match Written::deserialize(written) {
+        match serde_path_to_error::deserialize::<_, Written>(written) {
             Ok(written) => import.server(name, &key, written, &mut errors),
-            Err(error) => errors.push(ConfigError::at(key, format!("is not a server entry: {error}"))),
+            // Only the path: the message may quote a secret.
+            Err(error) => errors
+                .push(ConfigError::at(key, format!("is not a server entry: `{}` has the wrong type", error.path()))),
         }
     }
     if errors.is_empty() && import.servers.is_empty() {
@@ -120,7 +123,10 @@ impl Import {
             return;
         }
         if self.servers.iter().any(|server| server.name == target) {
-            errors.push(ConfigError::at(key.clone(), format!("would be called `{target}` like another one")).remedy("rename it"));
+            errors.push(
+                ConfigError::at(key.clone(), format!("would be called `{target}` like another one"))
+                    .remedy("rename it"),
+            );
             return;
         }
         let mut texts = Templates { key, errors };
@@ -136,12 +142,15 @@ impl Import {
                 headers: texts.all("headers", written.headers.into_iter()),
                 transport: match written.kind.as_deref() {
                     Some("sse") => Transport::Sse,
-                    Some("http" | "streamable-http" | "streamableHttp" | "streamable_http") => Transport::StreamableHttp,
+                    Some("http" | "streamable-http" | "streamableHttp" | "streamable_http") => {
+                        Transport::StreamableHttp
+                    }
                     _ => Transport::Auto,
                 },
             },
             (both, _) => {
-                let message = if both.is_some() { "has both `command` and `url`" } else { "has neither `command` nor `url`" };
+                let message =
+                    if both.is_some() { "has both `command` and `url`" } else { "has neither `command` nor `url`" };
                 errors.push(ConfigError::at(key.clone(), message).remedy("give one of them"));
                 return;
             }
@@ -160,25 +169,35 @@ impl Import {
     /// a reference takes its place, and [`Yaml::variables`] says where its value stands.
     pub fn to_yaml(&self, inline_secrets: bool) -> Result<Yaml, ConfigErrors> {
         let mut variables = Vec::new();
-        let targets: Vec<YamlTarget<'_>> = self.servers.iter().map(|server| {
-            let mut hide = |field: &str, values: &BTreeMap<String, String>| -> BTreeMap<String, String> {
-                let each = values.iter().map(|(name, value)| {
-                    let place = server.key.key(field).key(name);
-                    let value = if inline_secrets { value.clone() } else { hidden(&server.name, name, value, &place, &mut variables) };
-                    (name.clone(), value)
-                });
-                each.collect()
-            };
-            let mcp = match &server.kind {
-                ServerKind::Http { url, headers, transport } => {
-                    YamlMcp::Http { url, headers: hide("headers", headers), transport: Some(*transport).filter(|one| *one != Transport::Auto) }
-                }
-                ServerKind::Stdio { command, args, env, cwd } => {
-                    YamlMcp::Stdio { command, args, env: hide("env", env), cwd: cwd.as_deref() }
-                }
-            };
-            YamlTarget { name: &server.name, mcp }
-        }).collect();
+        let targets: Vec<YamlTarget<'_>> = self
+            .servers
+            .iter()
+            .map(|server| {
+                let mut hide = |field: &str, values: &BTreeMap<String, String>| -> BTreeMap<String, String> {
+                    let each = values.iter().map(|(name, value)| {
+                        let place = server.key.key(field).key(name);
+                        let value = if inline_secrets {
+                            value.clone()
+                        } else {
+                            hidden(&server.name, name, value, &place, &mut variables)
+                        };
+                        (name.clone(), value)
+                    });
+                    each.collect()
+                };
+                let mcp = match &server.kind {
+                    ServerKind::Http { url, headers, transport } => YamlMcp::Http {
+                        url,
+                        headers: hide("headers", headers),
+                        transport: Some(*transport).filter(|one| *one != Transport::Auto),
+                    },
+                    ServerKind::Stdio { command, args, env, cwd } => {
+                        YamlMcp::Stdio { command, args, env: hide("env", env), cwd: cwd.as_deref() }
+                    }
+                };
+                YamlTarget { name: &server.name, mcp }
+            })
+            .collect();
         let document = BTreeMap::from([("targets", targets)]);
         let text = serde_saphyr::to_string(&document)
             .map_err(|_| ConfigError::general("cannot be written as YAML").remedy("report this as a bug"))?;
@@ -198,7 +217,9 @@ impl Server {
             }
         };
         let mut secrets = |field: &str, values: &BTreeMap<String, String>| -> BTreeMap<String, Secret> {
-            let each = |(name, text): (&String, &String)| Some((name.clone(), Secret::new(get(self.key.key(field).key(name), text)?)));
+            let each = |(name, text): (&String, &String)| {
+                Some((name.clone(), Secret::new(get(self.key.key(field).key(name), text)?)))
+            };
             values.iter().filter_map(each).collect()
         };
         let mcp = match &self.kind {
@@ -208,7 +229,10 @@ impl Server {
                 match url.parse() {
                     Ok(url) => McpConfig::Http(HttpTarget { url, headers, transport: *transport }),
                     Err(why) => {
-                        errors.push(ConfigError::at(self.key.key("url"), format!("is {why}")).remedy("write http:// or https://"));
+                        errors.push(
+                            ConfigError::at(self.key.key("url"), format!("is {why}"))
+                                .remedy("write http:// or https://"),
+                        );
                         return None;
                     }
                 }
@@ -289,7 +313,8 @@ impl Templates<'_> {
                     Some(name) => out.push_str(&format!("${{{name}}}")),
                     None => {
                         let message = format!("`${{{inside}}}` means something to its client only");
-                        self.errors.push(ConfigError::at(key.clone(), message).remedy("write the value, or ${env:NAME}"));
+                        self.errors
+                            .push(ConfigError::at(key.clone(), message).remedy("write the value, or ${env:NAME}"));
                     }
                 }
                 rest = tail;
@@ -347,17 +372,20 @@ fn variable_name(parts: &[&str]) -> String {
 fn hidden(server: &str, name: &str, value: &str, place: &KeyPath, variables: &mut Vec<(String, String)>) -> String {
     const WORDS: [&str; 9] = ["auth", "token", "key", "secret", "password", "passwd", "cookie", "credential", "pat"];
     let lower = name.to_ascii_lowercase();
-    let secretive = lower.split(['-', '_']).any(|part| WORDS.iter().any(|word| part.contains(word) && (*word != "pat" || part == "pat")));
+    let secretive = lower
+        .split(['-', '_'])
+        .any(|part| WORDS.iter().any(|word| part.contains(word) && (*word != "pat" || part == "pat")));
     if !secretive || value.is_empty() || value.contains("${") {
         return value.to_owned();
     }
     // An environment variable keeps its name; a header gets its server's in front.
-    let own = lower != name && is_name(name);
+    let own = name == name.to_ascii_uppercase() && is_name(name);
     let mut variable = if own { name.to_owned() } else { variable_name(&[server, name]) };
     if variables.iter().any(|(taken, _)| *taken == variable) {
         variable = variable_name(&[server, name]);
     }
-    let scheme = ["Bearer ", "Basic ", "token "].into_iter().find(|scheme| value.starts_with(scheme)).unwrap_or_default();
+    let scheme =
+        ["Bearer ", "Basic ", "token "].into_iter().find(|scheme| value.starts_with(scheme)).unwrap_or_default();
     variables.push((variable.clone(), place.to_string()));
     format!("{scheme}${{{variable}}}")
 }

@@ -25,11 +25,13 @@ pub fn read(path: &Path) -> Result<String, ConfigErrors> {
         error.file = Some(path.display().to_string());
         ConfigErrors::from(error)
     };
-    let size = std::fs::metadata(path).map_err(|error| fail(format!("cannot be read: {error}"), "check the path"))?.len();
+    let size =
+        std::fs::metadata(path).map_err(|error| fail(format!("cannot be read: {error}"), "check the path"))?.len();
     if size > MAX_FILE_BYTES {
         return Err(fail(format!("has {size} bytes, over {MAX_FILE_BYTES}"), "check that it is the right file"));
     }
-    let bytes = std::fs::read(path).map_err(|error| fail(format!("cannot be read: {error}"), "check the permissions"))?;
+    let bytes =
+        std::fs::read(path).map_err(|error| fail(format!("cannot be read: {error}"), "check the permissions"))?;
     String::from_utf8(bytes).map_err(|_| fail("is not UTF-8".to_owned(), "save it as UTF-8"))
 }
 
@@ -70,3 +72,6 @@ fn parse_inner(text: &str, lookup: Lookup<'_>) -> Result<Config, Vec<ConfigError
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,8 +28,8 @@ pub use error::{ConfigError, ConfigErrors, KeyPath, Position};
 pub use flags::{Flags, from_flags};
 pub use load::{load, parse};
 pub use model::{
-    ApiKey, Config, Durability, EventLimits, GatewayConfig, HttpTarget, Limits, Listing, LogConfig, LogFormat, McpConfig,
-    Naming, ProcessMode, SessionSettings, Sessions, SsePolling, StdioTarget, TargetConfig, Transport,
+    ApiKey, Config, Durability, EventLimits, GatewayConfig, HttpTarget, Limits, Listing, LogConfig, LogFormat,
+    McpConfig, Naming, ProcessMode, SessionSettings, Sessions, SsePolling, StdioTarget, TargetConfig, Transport,
 };
 pub use schema::schema;
 pub use secret::Secret;

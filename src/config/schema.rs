@@ -11,7 +11,13 @@ use super::model::Config;
 pub fn schema() -> Value {
     let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Config>();
     schema.insert("title".to_owned(), "sessiongate configuration".into());
-    schema.to_value()
+    // `Config` has a default for every field, so that code can begin with one; a file without gateways is none.
+    schema.insert("required".to_owned(), serde_json::json!(["gateways"]));
+    let mut schema = schema.to_value();
+    if let Some(gateways) = schema.pointer_mut("/properties/gateways").and_then(Value::as_object_mut) {
+        gateways.remove("default");
+    }
+    schema
 }
 
 /// Follows `$ref` and takes `null` out of the alternatives, since a key without a value counts as absent.

@@ -57,20 +57,27 @@ const MAX_DEPTH: usize = 64;
 
 /// Reads one YAML document. The error is the first problem: after it, the structure is unknown.
 pub fn parse(text: &str) -> Result<Node, ConfigError> {
-    let mut builder =
-        Builder { parser: Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text)), anchors: HashMap::new(), nodes: 0 };
+    let mut builder = Builder {
+        parser: Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text)),
+        anchors: HashMap::new(),
+        nodes: 0,
+    };
     let mut root = None;
     while let Some((event, at)) = builder.next(text)? {
         match event {
             Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd => {}
             Event::StreamEnd => break,
             _ if root.is_some() => {
-                return Err(ConfigError::general("a second document starts here").position(at).remedy("keep one document, without `---`"));
+                return Err(ConfigError::general("a second document starts here")
+                    .position(at)
+                    .remedy("keep one document, without `---`"));
             }
             event => root = Some(builder.node(text, event, at, 0)?),
         }
     }
-    root.ok_or_else(|| ConfigError::general("is empty").remedy("see docs/configuration.md, or run `sessiongate schema`"))
+    root.ok_or_else(|| {
+        ConfigError::general("is empty").remedy("see docs/configuration.md, or run `sessiongate schema`")
+    })
 }
 
 struct Builder<'a> {
@@ -158,7 +165,9 @@ impl<'a> Builder<'a> {
             }
             let key = self.node(text, event, at, depth + 1)?;
             let Kind::Scalar(Scalar { text: key, plain }) = key.kind else {
-                return Err(ConfigError::general("a key must be text").position(at).remedy("quote a value that starts with `{`, `[`, `*` or `&`"));
+                return Err(ConfigError::general("a key must be text")
+                    .position(at)
+                    .remedy("quote a value that starts with `{`, `[`, `*` or `&`"));
             };
             let (event, value_at) = self.must_next(text)?;
             let value = self.node(text, event, value_at, depth + 1)?;
@@ -183,7 +192,9 @@ impl<'a> Builder<'a> {
     fn count(&mut self, nodes: usize, at: Position) -> Result<(), ConfigError> {
         self.nodes = self.nodes.saturating_add(nodes);
         if self.nodes > MAX_NODES {
-            return Err(ConfigError::general(format!("has over {MAX_NODES} values")).position(at).remedy("use fewer aliases"));
+            return Err(ConfigError::general(format!("has over {MAX_NODES} values"))
+                .position(at)
+                .remedy("use fewer aliases"));
         }
         Ok(())
     }

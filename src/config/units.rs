@@ -60,10 +60,12 @@ impl Format {
             Self::Network if parse_network(text).is_none() => {
                 Err("write a network like 10.0.0.0/8 or fd00::/8, or one address like 127.0.0.1")
             }
-            Self::Address if parse_address(text).is_none() => Err(
-                "write an IP address with a port: 127.0.0.1:8080, [::1]:8080, or 0.0.0.0:8080 for all interfaces",
-            ),
-            Self::HttpUrl if Endpoint::from_str(text).is_err() => Err("write a URL that starts with http:// or https://"),
+            Self::Address if parse_address(text).is_none() => {
+                Err("write an IP address with a port: 127.0.0.1:8080, [::1]:8080, or 0.0.0.0:8080 for all interfaces")
+            }
+            Self::HttpUrl if Endpoint::from_str(text).is_err() => {
+                Err("write a URL that starts with http:// or https://")
+            }
             _ => Ok(()),
         }
     }
@@ -111,7 +113,7 @@ pub fn size_text(bytes: u64) -> String {
     ];
     UNITS
         .iter()
-        .find(|(unit, _)| bytes >= *unit && bytes % unit == 0)
+        .find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit))
         .map_or_else(|| bytes.to_string(), |(unit, name)| format!("{}{name}", bytes / unit))
 }
 
@@ -286,7 +288,8 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, millis) in [("15m", 900_000), ("1h30m", 5_400_000), ("250ms", 250), ("1h 30m", 5_400_000), ("0", 0)] {
+        for (text, millis) in [("15m", 900_000), ("1h30m", 5_400_000), ("250ms", 250), ("1h 30m", 5_400_000), ("0", 0)]
+        {
             assert_eq!(parse_duration(text), Some(Duration::from_millis(millis)), "{text}");
         }
         for text in ["", "15", "m", "-1s", "1 fortnight"] {
@@ -297,7 +300,9 @@ mod tests {
 
     #[test]
     fn sizes_read_back_as_they_are_shown() {
-        for (text, bytes) in [("6MB", 6_000_000), ("6MiB", 6 << 20), ("65536", 65_536), ("4 MiB", 4 << 20), ("1k", 1000)] {
+        for (text, bytes) in
+            [("6MB", 6_000_000), ("6MiB", 6 << 20), ("65536", 65_536), ("4 MiB", 4 << 20), ("1k", 1000)]
+        {
             assert_eq!(parse_size(text), Some(bytes), "{text}");
         }
         for text in ["", "MB", "-1", "6XB", "lots"] {

@@ -95,7 +95,11 @@ impl Rules {
 
     fn unique(&mut self, seen: &mut HashMap<String, usize>, value: String, at: usize, key: &KeyPath, what: &str) {
         if let Some(first) = seen.get(&value) {
-            self.say(key.clone(), format!("the {what} `{value}` is taken by item {first} of the list"), "choose another");
+            self.say(
+                key.clone(),
+                format!("the {what} `{value}` is taken by item {first} of the list"),
+                "choose another",
+            );
         } else {
             seen.insert(value, at);
         }

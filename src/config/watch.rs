@@ -19,7 +19,8 @@ const AT_LATEST: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_secs(30);
 
 /// Starts to watch; needs a tokio runtime. The receiver gets each new configuration, or the errors of a broken file
-/// once; what means the same as before (first: as `current`) is not sent. Dropping the receiver ends the watch.
+/// once; what means the same as before (first: as `current`, as loaded from the file, without what flags put over it) is
+/// not sent. Dropping the receiver ends the watch.
 ///
 /// The folder is watched, not the file: editors replace files, and Kubernetes moves a link.
 pub fn watch(path: &Path, current: Config) -> Result<mpsc::Receiver<Result<Config, ConfigErrors>>, ConfigErrors> {

@@ -42,6 +42,9 @@ struct Streams {
 
 type Error = LocalSessionManagerError;
 
+/// The id that rmcp gives to the priming event of a standalone stream.
+const FIRST_STANDALONE_EVENT: &str = "0";
+
 // === impl Sessions ===
 
 impl Sessions {
@@ -65,10 +68,11 @@ impl Sessions {
     /// Announces `retry` on the stream of a running request and closes its connection: the client
     /// has to come back by GET with `Last-Event-ID` (SEP-1699).
     pub async fn hang_up(&self, session_id: &str, request_id: &RequestId) -> bool {
+        let session_id = SessionId::from(session_id);
         let stream = self
             .streams
             .lock()
-            .get(session_id)
+            .get(&session_id)
             .and_then(|streams| streams.by_request.get(request_id).cloned());
         let Some(stream) = stream else {
             return false;
@@ -185,6 +189,9 @@ impl SessionManager for Sessions {
         id: &SessionId,
         last_event_id: String,
     ) -> Result<impl Stream<Item = ServerSseMessage> + Send + Sync + 'static, Error> {
+        if last_event_id == FIRST_STANDALONE_EVENT {
+            return Ok(self.log.follow(&standalone_stream(id), From::Untaken));
+        }
         let (stream_id, position) = position_after(&last_event_id).ok_or(SessionError::InvalidEventId)?;
         let known = self.streams.lock().get(id).is_some_and(|streams| streams.all.contains(stream_id));
         if !known {

@@ -23,6 +23,9 @@ fn serve_takes_a_file_or_targets() {
     assert_eq!((config.gateways[0].targets.len(), config.listen.port()), (2, 0));
     assert!(parse(&["serve"]).unwrap_err().to_string().contains("--config"));
     assert!(parse(&["serve", "--target", "a=http://h", "--listen", "8080"]).is_err());
+    // What would be ignored is refused.
+    assert!(parse(&["serve", "--config", "g.yaml", "--target", "a=http://h"]).is_err());
+    assert!(parse(&["serve", "--config", "g.yaml", "--path", "/mcp"]).is_err());
 }
 
 #[test]
@@ -31,7 +34,9 @@ fn flags_win_over_the_file_and_errors_name_it() {
     let file = folder.path().join("g.yaml");
     std::fs::write(&file, "gateways: [{name: a, targets: [{name: t, mcp: {command: x}}]}]").unwrap();
     let name = file.to_str().unwrap();
-    let Command::Check(check) = parse(&["check", "-c", name, "--data-dir", "/elsewhere"]).unwrap().command else { panic!() };
+    let Command::Check(check) = parse(&["check", "-c", name, "--data-dir", "/elsewhere"]).unwrap().command else {
+        panic!()
+    };
     assert_eq!(check.source.load().unwrap().data_dir, PathBuf::from("/elsewhere"));
     let servers = folder.path().join("mcp.json");
     std::fs::write(&servers, "{\n oops").unwrap();
@@ -56,7 +61,7 @@ fn call_hides_secrets() {
 fn sessions_lists_by_default() {
     let Command::Sessions(sessions) = parse(&["sessions"]).unwrap().command else { panic!() };
     assert_eq!(sessions.command, None);
-    let line = ["sessions", "end", "abc", "--url", "http://127.0.0.1:1", "--output", "json"];
+    let line = ["sessions", "end", "abc", "--data-dir", "elsewhere", "--output", "json"];
     let Command::Sessions(sessions) = parse(&line).unwrap().command else { panic!() };
     assert_eq!(sessions.command, Some(SessionsCommand::End { key: "abc".to_owned() }));
     assert_eq!(sessions.output, OutputFormat::Json);

@@ -79,7 +79,10 @@ fn the_yaml_hides_secrets_and_loads() {
     let yaml = read(CLAUDE).unwrap().to_yaml(false).unwrap();
     assert!(!yaml.text.contains("sesame"), "{}", yaml.text);
     let [(variable, place)] = &yaml.variables[..] else { panic!("{:?}", yaml.variables) };
-    assert_eq!((variable.as_str(), place.as_str()), ("MY_GITHUB_AUTHORIZATION", "mcpServers.My GitHub!.headers.Authorization"));
+    assert_eq!(
+        (variable.as_str(), place.as_str()),
+        ("MY_GITHUB_AUTHORIZATION", "mcpServers.My GitHub!.headers.Authorization")
+    );
     let indented: String = yaml.text.lines().map(|line| format!("    {line}\n")).collect();
     let text = format!("gateways:\n  - name: a\n{indented}");
     let config = parse("out.yaml", &text, &|name| (name == variable).then(|| "ghp_sesame".to_owned())).unwrap();
@@ -104,9 +107,18 @@ fn bad_files() {
         (r#"{"mcpServers": {}}"#, &["no server that is enabled"]),
         (r#"{"mcpServers": {"a": {"command": "x", "url": "http://h"}}}"#, &["mcpServers.a: has both"]),
         (r#"{"mcpServers": {"a": {}, "!": {"command": "x"}}}"#, &["mcpServers.a: has neither", "no letter or digit"]),
-        (r#"{"mcpServers": {"a b": {"command": "x"}, "a.b": {"command": "y"}}}"#, &["would be called `a-b` like another"]),
-        (r#"{"mcpServers": {"a": {"command": "x", "args": "y"}}}"#, &["mcpServers.a: is not a server entry"]),
-        (r#"{"servers": {"a": {"command": "x", "cwd": "${workspaceFolder}"}}}"#, &["servers.a.cwd: `${workspaceFolder}`"]),
+        (
+            r#"{"mcpServers": {"a b": {"command": "x"}, "a.b": {"command": "y"}}}"#,
+            &["would be called `a-b` like another"],
+        ),
+        (
+            r#"{"mcpServers": {"a": {"command": "x", "args": "y"}}}"#,
+            &["mcpServers.a: is not a server entry: `args` has the wrong type"],
+        ),
+        (
+            r#"{"servers": {"a": {"command": "x", "cwd": "${workspaceFolder}"}}}"#,
+            &["servers.a.cwd: `${workspaceFolder}`"],
+        ),
     ] {
         let errors = read(text).map(|_| ()).unwrap_err().to_string();
         for part in parts {

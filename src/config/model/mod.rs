@@ -61,7 +61,6 @@ pub struct Config {
     /// Bounds of the whole process. Since 0.1.
     pub limits: Limits,
     /// The endpoints, at least one. Since 0.1.
-    #[schemars(required)]
     pub gateways: Vec<GatewayConfig>,
 }
 

@@ -4,7 +4,7 @@
 set -uo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-cache=${SESSIONGATE_TOOLS_CACHE:-$here/../.cache}
+cache=$here/../.cache
 limit=30
 url= prefix= only=
 while [ $# -gt 0 ]; do

@@ -21,6 +21,7 @@ CHECK_LIMIT_S = 30
 POLL_S = 0.05
 CONCURRENT_CALLS = 16
 MANY_TOOLS = 250
+LOG_LINES = 5
 RESUME_STEPS = 8
 CUT_AFTER_EVENTS = 3
 
@@ -251,17 +252,16 @@ class Checks:
     async def logging(self, session):
         await session.set_level("debug")
         session.host.logs.clear()
-        await self.good(session, "sg_log")
-        await until(lambda: session.host.logs, "a log message")
-        count = len(session.host.logs)
-        need(all("level" in m and "data" in m for m in session.host.logs), session.host.logs)
+        await self.good(session, "sg_log", {"count": LOG_LINES, "level": "info"})
+        await until(lambda: len(session.host.logs) >= LOG_LINES, f"{LOG_LINES} log messages")
+        lines = [m["data"].get("line") for m in session.host.logs if m["level"] == "info"]
+        need(lines == list(range(LOG_LINES)), f"messages lost, doubled or out of order: {lines}")
         await session.set_level("emergency")
         session.host.logs.clear()
-        await self.good(session, "sg_log")
-        low = [m for m in session.host.logs if m["level"] in ("debug", "info", "notice", "warning")]
-        need(not low, f"the level was not honoured: {low}")
+        await self.good(session, "sg_log", {"count": LOG_LINES, "level": "info"})
+        await session.ping()
+        need(not session.host.logs, f"the level was not honoured: {session.host.logs}")
         await session.set_level("debug")
-        return f"{count} messages at debug"
 
     # --- questions ---
 
@@ -272,7 +272,10 @@ class Checks:
         result = await self.call(session, "sg_elicit_form")
         need(len(host.asked) == 1, f"asked {len(host.asked)} times")
         need(host.asked[0].get("requestedSchema", {}).get("type") == "object" and host.asked[0].get("message"), host.asked)
-        need(action in flat(result).lower(), result)
+        answer = result.get("structuredContent") or json.loads(text_of(result))
+        need(answer.get("action") == action, result)
+        if action == "accept":
+            need(answer.get("content") == fill(host.asked[0]), f"the answer changed on its way: {flat(answer)}")
 
     async def elicit_defaults(self, session):
         session.host.answer = lambda params: {"action": "accept", "content": fill(params)}
@@ -329,7 +332,7 @@ class Checks:
     async def subscription(self, session):
         await session.subscribe("test://watched-resource")
         if self.named("sg_touch") in self.tools:
-            await self.good(session, "sg_touch", {})
+            await self.good(session, "sg_touch", {"uri": "test://watched-resource"})
             await until(lambda: session.host.saw("notifications/resources/updated", uri="test://watched-resource"), "resources/updated")
         await session.unsubscribe("test://watched-resource")
         if self.named("sg_touch") not in self.tools:
@@ -347,7 +350,7 @@ class Checks:
         return sorted(names ^ before)
 
     async def completion(self, session):
-        result = await session.complete_prompt(self.named("test_prompt_with_arguments"), "arg1", "a")
+        result = await session.complete_prompt(self.named("test_prompt_with_arguments"), "arg1", "")
         need(isinstance(result["completion"]["values"], list), result)
         return result["completion"]["values"][:5]
 

@@ -6,6 +6,7 @@ const CHECK_LIMIT_MS = 30_000;
 const POLL_MS = 50;
 const CONCURRENT_CALLS = 16;
 const MANY_TOOLS = 250;
+const LOG_LINES = 5;
 const RESUME_STEPS = 8;
 const CUT_AFTER_EVENTS = 3;
 
@@ -223,16 +224,17 @@ class Checks {
   async logging(client, host) {
     await client.setLoggingLevel('debug');
     host.logs.length = 0;
-    await this.good(client, 'sg_log');
-    await until(() => host.logs.length > 0, 'a log message');
-    const count = host.logs.length;
+    const args = { count: LOG_LINES, level: 'info' };
+    await this.good(client, 'sg_log', args);
+    await until(() => host.logs.length >= LOG_LINES, `${LOG_LINES} log messages`);
+    const lines = host.logs.filter((m) => m.level === 'info').map((m) => m.data.line);
+    need(flat(lines) === flat([...Array(LOG_LINES).keys()]), `messages lost, doubled or out of order: ${lines}`);
     await client.setLoggingLevel('emergency');
     host.logs.length = 0;
-    await this.good(client, 'sg_log');
-    const low = host.logs.filter((m) => ['debug', 'info', 'notice', 'warning'].includes(m.level));
-    need(low.length === 0, `the level was not honoured: ${flat(low)}`);
+    await this.good(client, 'sg_log', args);
+    await client.ping();
+    need(host.logs.length === 0, `the level was not honoured: ${flat(host.logs)}`);
     await client.setLoggingLevel('debug');
-    return `${count} messages at debug`;
   }
 
   async elicit(client, host, action) {
@@ -241,7 +243,11 @@ class Checks {
     const result = await this.call(client, 'sg_elicit_form');
     need(host.asked.length === 1, `asked ${host.asked.length} times`);
     need(host.asked[0].requestedSchema?.type === 'object' && host.asked[0].message, host.asked);
-    need(flat(result).toLowerCase().includes(action), result);
+    const answer = result.structuredContent ?? JSON.parse(textOf(result));
+    need(answer.action === action, result);
+    const sent = fill(host.asked[0]);
+    const intact = action !== 'accept' || Object.entries(sent).every(([name, value]) => flat(answer.content?.[name]) === flat(value));
+    need(intact, `the answer changed on its way: ${flat(answer)}`);
   }
 
   async elicitTwo(client, host) {
@@ -293,7 +299,7 @@ class Checks {
     const uri = 'test://watched-resource';
     await client.subscribeResource({ uri });
     if (this.tools.has(this.named('sg_touch'))) {
-      await this.good(client, 'sg_touch');
+      await this.good(client, 'sg_touch', { uri });
       await until(() => host.saw('notifications/resources/updated', { uri }), 'resources/updated');
     }
     await client.unsubscribeResource({ uri });
@@ -419,7 +425,7 @@ class Checks {
     await this.run('subscription', () => this.subscription(client, host));
     await this.run('list-changed', () => this.listChanged(client, host));
     await this.run('completion', async () => {
-      const params = { ref: { type: 'ref/prompt', name: this.named('test_prompt_with_arguments') }, argument: { name: 'arg1', value: 'a' } };
+      const params = { ref: { type: 'ref/prompt', name: this.named('test_prompt_with_arguments') }, argument: { name: 'arg1', value: '' } };
       const result = await client.complete(params);
       need(Array.isArray(result.completion.values), result);
       return result.completion.values.slice(0, 5);

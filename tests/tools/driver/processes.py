@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -17,39 +18,48 @@ class NotReady(Exception):
     """A server ended or said nothing in time; the message carries the end of its log."""
 
 
-class Server:
-    """One started program, in a process group of its own."""
+class Program:
+    """One started program, in a process group of its own, writing into its log."""
 
-    def __init__(self, name, process, log):
-        self.name, self.process, self.log = name, process, log
-        self.url = None
+    def __init__(self, name, command, log, environment=None):
+        self.name, self.log, self.url = name, log, None
+        with log.open("wb") as out:
+            try:
+                self.process = subprocess.Popen(
+                    [str(word) for word in command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=subprocess.STDOUT,
+                    env={**os.environ, **(environment or {})},
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise NotReady(f"{name}: {error}") from error
 
     def tail(self, size=1500):
         return self.log.read_text(errors="replace")[-size:].strip()
 
     def stop(self):
-        for sign, limit in ((signal.SIGTERM, TERM_LIMIT_S), (signal.SIGKILL, TERM_LIMIT_S)):
+        """Asks the whole group to end, then makes it: what the program started goes with it."""
+        for sign in (signal.SIGTERM, signal.SIGKILL):
             try:
                 os.killpg(self.process.pid, sign)
             except ProcessLookupError:
                 pass
             try:
-                self.process.wait(limit)
+                self.process.wait(TERM_LIMIT_S)
             except subprocess.TimeoutExpired:
                 continue
-            if sign == signal.SIGTERM:
-                # The program is gone; what it started and left in its group goes too.
-                continue
-            return
 
 
-class Servers:
-    """All servers of a run; leaving the context ends them, newest first."""
+class Programs:
+    """All programs of a run; leaving the context ends them, newest first, and lets no new one start."""
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.running = []
+        self.closed = False
         self.lock = threading.Lock()
 
     def __enter__(self):
@@ -57,33 +67,38 @@ class Servers:
 
     def __exit__(self, *_):
         with self.lock:
+            self.closed = True
             running, self.running = self.running[::-1], []
-        for server in running:
-            server.stop()
+        for program in running:
+            program.stop()
+
+    def launch(self, name, command, log, environment=None):
+        with self.lock:
+            if self.closed:
+                raise NotReady(f"{name}: the run is ending")
+            program = Program(name, command, self.folder / log, environment)
+            self.running.append(program)
+        return program
+
+    def execute(self, name, command, limit):
+        """Runs a program to its end; returns its exit code (None when it had to be ended) and what it printed."""
+        program = self.launch(name, command, f"{name}.out")
+        try:
+            code = program.process.wait(limit)
+        except subprocess.TimeoutExpired:
+            code = None
+        program.stop()
+        with self.lock:
+            self.running = [p for p in self.running if p is not program]
+        return code, program.log.read_text(errors="replace")
 
     def start(self, name, command, *, not_these=(), address=None, environment=None, limit=READY_LIMIT_S):
-        """Starts a program and waits for its address: printed on stdout, or `address` when the caller chose it.
+        """Starts a server and waits for its address: printed on stdout, or `address` when the caller chose it.
 
-        `not_these` are addresses that the program may print without being the one meant (its targets).
+        `not_these` are addresses that it may print without being the one meant (its targets).
         """
-        log = self.folder / f"{name}.log"
-        out = log.open("wb")
-        try:
-            process = subprocess.Popen(
-                [str(word) for word in command],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **(environment or {})},
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise NotReady(f"{name}: {error}") from error
-        finally:
-            out.close()
-        server = Server(name, process, log)
-        with self.lock:
-            self.running.append(server)
+        server = self.launch(name, command, f"{name}.log", environment)
+        process, log = server.process, server.log
         end = time.monotonic() + limit
         while time.monotonic() < end:
             if process.poll() is not None:
@@ -103,8 +118,6 @@ class Servers:
 
 def answers(address):
     """Whether something accepts connections there."""
-    import socket
-
     host, port = re.match(r"http://([\d.]+):(\d+)/", address).groups()
     try:
         socket.create_connection((host, int(port)), timeout=1).close()
@@ -115,8 +128,6 @@ def answers(address):
 
 def free_port():
     """A port for servers that cannot choose one themselves. Another program could take it in between: unlikely, and then the run says so."""
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

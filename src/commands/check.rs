@@ -1,0 +1,111 @@
+//! `sessiongate check`
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::Serialize;
+use sessiongate_actors::sync::fetch;
+use sessiongate_targets::{LinkEvent, LinkSink, SinkClosed, Target, TargetError};
+
+use super::{fail, print_json, print_table};
+use crate::cli::OutputFormat;
+use crate::cli::args::CheckArgs;
+use crate::config;
+use crate::gateway::targets_of;
+
+/// The configuration is wrong.
+const BAD_CONFIG: u8 = 2;
+
+#[derive(Serialize)]
+struct Line {
+    gateway: String,
+    target: String,
+    ok: bool,
+    error: Option<String>,
+    revision: Option<String>,
+    transport: Option<String>,
+    tools: usize,
+    prompts: usize,
+    resources: usize,
+    latency_ms: u64,
+}
+
+/// Nobody listens while a target is only looked at.
+struct Nobody;
+
+#[async_trait]
+impl LinkSink for Nobody {
+    async fn deliver(&self, _: LinkEvent) -> Result<(), SinkClosed> {
+        Ok(())
+    }
+}
+
+pub(super) async fn run(args: &CheckArgs) -> ExitCode {
+    let config = match args.source.load() {
+        Ok(config) => config,
+        Err(errors) => return fail(BAD_CONFIG, &errors),
+    };
+    let remarks = config::advice(&config);
+    for remark in &remarks {
+        let _ = writeln!(std::io::stderr(), "remark: {remark}");
+    }
+    if args.offline {
+        if args.output == OutputFormat::Human {
+            let _ = writeln!(std::io::stdout(), "the configuration is good");
+        }
+        return ExitCode::SUCCESS;
+    }
+    let looks = targets_of(&config).into_iter().map(|(gateway, target)| look(gateway, target, args.timeout));
+    let lines: Vec<Line> = futures_util::future::join_all(looks).await;
+    let failed = lines.iter().any(|line| !line.ok);
+    if args.output == OutputFormat::Json {
+        print_json(&lines);
+    } else {
+        let rows: Vec<Vec<String>> = lines.iter().map(row).collect();
+        let head = ["GATEWAY", "TARGET", "RESULT", "REVISION", "TRANSPORT", "TOOLS", "PROMPTS", "RESOURCES", "LATENCY"];
+        print_table(&head, &rows);
+    }
+    if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn row(line: &Line) -> Vec<String> {
+    vec![
+        line.gateway.clone(),
+        line.target.clone(),
+        line.error.clone().unwrap_or_else(|| "ok".into()),
+        line.revision.clone().unwrap_or_default(),
+        line.transport.clone().unwrap_or_default(),
+        line.tools.to_string(),
+        line.prompts.to_string(),
+        line.resources.to_string(),
+        format!("{} ms", line.latency_ms),
+    ]
+}
+
+async fn look(gateway: String, target: Arc<dyn Target>, limit: Duration) -> Line {
+    let began = std::time::Instant::now();
+    let found = match tokio::time::timeout(limit, fetch(&*target, Arc::new(Nobody))).await {
+        Ok(Ok((link, catalogue))) => {
+            link.close().await;
+            Ok(catalogue)
+        }
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(TargetError::TimedOut(limit)),
+    };
+    let catalogue = found.as_ref().ok();
+    Line {
+        gateway,
+        target: target.name().to_owned(),
+        ok: found.is_ok(),
+        error: found.as_ref().err().map(ToString::to_string),
+        revision: catalogue.map(|catalogue| catalogue.revision.to_string()),
+        transport: catalogue.map(|catalogue| catalogue.transport.to_string()),
+        tools: catalogue.map_or(0, |catalogue| catalogue.tools.len()),
+        prompts: catalogue.map_or(0, |catalogue| catalogue.prompts.len()),
+        resources: catalogue.map_or(0, |catalogue| catalogue.resources.len() + catalogue.templates.len()),
+        latency_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+    }
+}

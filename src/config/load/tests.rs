@@ -1,0 +1,337 @@
+use std::time::Duration;
+
+use super::super::error::Position;
+use super::super::model::{McpConfig, Naming, Transport};
+use super::*;
+
+fn lookup(name: &str) -> Option<String> {
+    match name {
+        "SHOP_KEY" => Some("0123456789abcdef-shop".to_owned()),
+        "MAX" => Some("7".to_owned()),
+        "NO" => Some("false".to_owned()),
+        "EVIL" => Some("sesame, command: rm\n".to_owned()),
+        "WORD" => Some("sesame".to_owned()),
+        _ => None,
+    }
+}
+
+fn good(text: &str) -> Config {
+    parse("good.yaml", text, &lookup).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn bad(text: &str) -> ConfigErrors {
+    parse("bad.yaml", text, &lookup).expect_err("an error")
+}
+
+/// A file around one gateway's extra keys and one target's `mcp`.
+fn file(gateway: &str, target: &str) -> String {
+    format!("gateways:\n  - name: shop\n{gateway}    targets:\n      - name: cart\n{target}")
+}
+
+const TARGET: &str = "        mcp: {command: cart}\n";
+
+#[test]
+fn the_example_loads() {
+    let config = good(include_str!("../../../docs/examples/gateway.yaml"));
+    let gateway = config.gateway("shop").unwrap();
+    assert_eq!((config.listen.to_string().as_str(), &*gateway.endpoint_path()), ("127.0.0.1:8080", "/mcp"));
+    assert_eq!(gateway.targets.len(), 3);
+    let McpConfig::Http(cart) = &gateway.target("cart").unwrap().mcp else { panic!("{gateway:?}") };
+    assert_eq!(cart.headers["x-team"].expose(), "cart");
+    let McpConfig::Http(legacy) = &gateway.target("legacy").unwrap().mcp else { panic!("{gateway:?}") };
+    assert_eq!((legacy.transport, gateway.target("legacy").unwrap().resource_priority), (Transport::Sse, 10));
+    assert_eq!(super::super::advice(&config), [""; 0]);
+}
+
+#[test]
+fn the_least_file_has_the_documented_defaults() {
+    let config = good(&file("", TARGET));
+    assert_eq!(config, Config { gateways: config.gateways.clone(), ..Config::default() });
+    let gateway = &config.gateways[0];
+    let sessions = gateway.sessions.settings().unwrap();
+    assert_eq!((gateway.naming, &*gateway.endpoint_path()), (Naming::Prefixed, "/gateways/shop/mcp"));
+    assert_eq!(sessions.timeout, Duration::from_secs(3600));
+    assert_eq!((sessions.calls_in_flight, sessions.open_streams, sessions.pending_questions), (64, 16, 32));
+    assert_eq!(gateway.targets[0].timeout, Duration::from_secs(900));
+    assert_eq!(gateway.targets[0].link_limits().message_bytes, 16 << 20);
+    assert_eq!((config.body_limit, config.limits.sessions), (6_000_000, 100_000));
+}
+
+#[test]
+fn types_follow_the_key() {
+    let config = good(
+        "
+listen: localhost:${MAX}
+body_limit: 65536
+gateways:
+  - name: 007
+    sessions: {max_per_principal: \"${MAX}\", timeout: 15m}
+    streaming: ${NO}
+    instructions: yes
+    api_keys: [{name: 1e3, key: \"${SHOP_KEY}\"}]
+    targets: [{name: 1, mcp: {command: no, args: [8080, 1.0, null-ish, \"${EVIL}\", $$x], env: {A: 1, B: true}}}]
+  - name: off
+    sessions: off
+    targets: [{name: one, mcp: {command: one}, required: }]
+",
+    );
+    assert_eq!((config.listen.port(), config.body_limit), (7, 65_536));
+    let gateway = &config.gateways[0];
+    assert_eq!(
+        (gateway.name.as_str(), gateway.streaming, gateway.instructions.as_deref()),
+        ("007", false, Some("yes"))
+    );
+    assert_eq!(gateway.sessions.settings().unwrap().max_per_principal, 7);
+    assert_eq!((gateway.api_keys[0].name.as_str(), gateway.api_keys[0].key.expose()), ("1e3", "0123456789abcdef-shop"));
+    let McpConfig::Stdio(stdio) = &gateway.targets[0].mcp else { panic!("{gateway:?}") };
+    assert_eq!((stdio.command.as_str(), stdio.env["B"].expose()), ("no", "true"));
+    assert_eq!(stdio.args, ["8080", "1.0", "null-ish", "sesame, command: rm\n", "$x"]);
+    assert!(config.gateways[1].sessions.settings().is_none());
+    assert!(config.gateways[1].targets[0].required);
+    assert!(!format!("{config:?}").contains("0123456789abcdef"));
+}
+
+#[test]
+fn anchors_and_merges_work() {
+    let config = good(
+        "
+gateways:
+  - name: a
+    sessions: &long {timeout: 8h, idle_timeout: 1h}
+    targets: &targets [{name: one, mcp: {command: one}}]
+  - name: b
+    sessions: {<<: *long, idle_timeout: 2h}
+    targets: *targets
+",
+    );
+    let settings = config.gateways[1].sessions.settings().unwrap();
+    assert_eq!((settings.timeout, settings.idle_timeout), (Duration::from_secs(8 * 3600), Duration::from_secs(7200)));
+    assert_eq!(config.gateways[0].targets, config.gateways[1].targets);
+}
+
+/// The shape that is promised to users, word for word.
+#[test]
+fn the_promised_shape_loads() {
+    let config = good(
+        r#"
+listen: 127.0.0.1:8080            # loopback unless said otherwise
+public_url: https://gw.example    # what clients see; default from listen
+data_dir: ./sessiongate-data      # sled lives here
+allow_private_networks: [127.0.0.0/8]   # what targets may resolve to besides public addresses
+gateways:
+  - name: shop
+    path: /mcp                    # default /gateways/{name}/mcp
+    naming: prefixed              # prefixed (target___tool) | plain (only where a name is offered once; needed for one target)
+    sessions: {timeout: 1h, idle_timeout: 30m, max_per_principal: 1000}   # timeout 15m to 8h; `sessions: off` for stateless
+    streaming: true
+    instructions: "…"
+    targets:
+      - name: cart
+        mcp: {url: "http://127.0.0.1:3001/mcp", headers: {x-team: cart}}
+        timeout: 15m
+      - name: files
+        mcp: {command: npx, args: ["-y", "@modelcontextprotocol/server-filesystem", "/data"]}
+      - name: legacy
+        mcp: {url: "http://127.0.0.1:3003/sse", transport: sse}
+        resource_priority: 10     # 1 to 1000, default 1000; lowest wins a URI conflict, then the one synchronised first
+"#,
+    );
+    assert_eq!(config.public_url().unwrap().as_str(), "https://gw.example/");
+    assert_eq!(config.gateways[0].targets.len(), 3);
+}
+
+/// What is wrong, where, and what the message says.
+#[test]
+fn one_mistake_each() {
+    let target = |text: &str| file("", &format!("        {text}\n"));
+    let gateway = |text: &str| file(&format!("    {text}\n"), TARGET);
+    let top = |text: &str| format!("{text}\n{}", file("", TARGET));
+    let cases: Vec<(String, usize, &[&str])> = vec![
+        // The document.
+        (String::new(), 0, &["bad.yaml: is empty"]),
+        ("# nothing\n".to_owned(), 0, &["is empty"]),
+        ("gateways: []".to_owned(), 1, &["there is no gateway"]),
+        ("listen: localhost:1".to_owned(), 1, &["gateways: the key `gateways` is missing; it is: The endpoints"]),
+        ("gateway: []".to_owned(), 1, &["unknown key `gateway`", "did you mean `gateways`?"]),
+        ("- a".to_owned(), 1, &["expected a mapping, found a list"]),
+        ("a: [1\nb: 2".to_owned(), 2, &["not valid YAML"]),
+        ("a:\n\tb: 2".to_owned(), 2, &["not valid YAML", "spaces, not with tabs"]),
+        ("a: 1\n---\nb: 2\n".to_owned(), 3, &["a second document"]),
+        ("a: *nothing".to_owned(), 1, &["not valid YAML", "anchor"]),
+        ("a: &a [*a]".to_owned(), 1, &["refers to itself"]),
+        ("{a: 1}: 2".to_owned(), 1, &["a key must be text"]),
+        ("listen: 1\nlisten: 2".to_owned(), 2, &["the key `listen` was already given on line 1"]),
+        // Values of the process.
+        (top("listen: 8080"), 1, &["listen: `8080` is not an address with a port", "127.0.0.1:8080"]),
+        (top("listen: \":8080\""), 1, &["all interfaces"]),
+        (top("body_limit: lots"), 1, &["`lots` is not a size", "6MB"]),
+        (top("body_limit: 2GiB"), 1, &["2GiB is out of range", "1KiB to 1GiB"]),
+        (top("shutdown_timeout: 10"), 1, &["`10` is not a duration", "15s"]),
+        (top("durability: disc"), 1, &["`disc` is not known here", "did you mean `disk`?"]),
+        (top("allow_private_networks: [10.0.0.0/8, 10.0.0.0/40]"), 1, &["allow_private_networks[1]", "not a network"]),
+        (top("allow_private_networks: 10.0.0.0/8"), 1, &["expected a list"]),
+        (top("limits: {session: 5}"), 1, &["limits.session: unknown key", "did you mean `sessions`?"]),
+        (top("limits: {sessions: 0}"), 1, &["a whole number from 1 to 10000000"]),
+        (top("limits: {sessions: \"5\"}"), 1, &["found text `5`", "take the quotes away"]),
+        (top("limits: {sessions: 1.5}"), 1, &["limits.sessions", "a whole number"]),
+        (top("log: {format: xml}"), 1, &["log.format", "one of: human, json"]),
+        (top("public_url: gw.example"), 1, &["an http or https URL", "https://"]),
+        (top("public_url: https://u:p@gw.example"), 1, &["has a query, a fragment or a user"]),
+        (top("allowed_origins: [https://app.example/]"), 1, &["allowed_origins[0]", "without a slash"]),
+        (top("allowed_hosts: [https://gw.example]"), 1, &["allowed_hosts[0]", "is not a host"]),
+        (top("listenn: x"), 1, &["did you mean `listen`?"]),
+        (top("zzz: x"), 1, &["unknown key `zzz`", "known here: ", "gateways"]),
+        (top("data_dir: ${NOWHERE}"), 1, &["data_dir: the environment variable `NOWHERE` is not set", "${NOWHERE:-…}"]),
+        (top("data_dir: ${"), 1, &["`${` is not a reference", "$$ for a dollar sign"]),
+        (top("limits: {sessions: \"${WORD}\"}"), 1, &["found `${WORD}`"]),
+        (top("log: {level: ${WORD}}"), 1, &["put a reference inside {…} or […] into quotes"]),
+        // Gateways.
+        (gateway("streaming: yes"), 3, &["gateways[0].streaming", "write true, without quotes"]),
+        (gateway("naming: prefix"), 3, &["did you mean `prefixed`?", "one of: prefixed, plain"]),
+        (gateway("path: mcp"), 3, &["gateways[0].path: `mcp` is not a path"]),
+        (gateway("path: /mcp/"), 3, &["end without"]),
+        (gateway("path: /metrics/x"), 3, &["`/metrics` is answered by the process itself"]),
+        (gateway("sessions: {timeout: 5m}"), 3, &["sessions.timeout: 5m is out of range; choose 15m to 8h"]),
+        (gateway("sessions: {timeout: 9h}"), 3, &["out of range"]),
+        (gateway("sessions: on"), 3, &["expected a mapping or `off`"]),
+        (gateway("sessions: {idle-timeout: 5m}"), 3, &["did you mean `idle_timeout`?"]),
+        (gateway("keep_alive: 0"), 3, &["0s is out of range"]),
+        (gateway("sse_polling: {close_after: 2h}"), 3, &["sse_polling.close_after"]),
+        (gateway("max_name_length: 10"), 3, &["from 32 to 1024"]),
+        (gateway("api_keys: [{name: a}]"), 3, &["api_keys[0].key: the key `key` is missing"]),
+        (gateway("api_keys: [{name: a, key: \"\"}]"), 3, &["api_keys[0].key: is empty"]),
+        (gateway("api_keys: [{name: a, key: \"sesame open\"}]"), 3, &["a bearer token cannot have"]),
+        (gateway("api_keys: [{name: a, key: [sesame]}]"), 3, &["api_keys[0].key: expected text, found a list"]),
+        (
+            "gateways: [{name: Shop, targets: [{name: a, mcp: {command: a}}]}]".to_owned(),
+            1,
+            &["`Shop` is not a gateway name"],
+        ),
+        ("gateways: [{name: a, targets: []}]".to_owned(), 1, &["gateways[0].targets: there is no target"]),
+        ("gateways:\n  - name: a\n    targets:".to_owned(), 3, &["gateways[0].targets: has no value"]),
+        (
+            "gateways:\n  - targets: [{name: a, mcp: {command: a}}]".to_owned(),
+            2,
+            &["the key `name` is missing", "it is: Its name"],
+        ),
+        // Targets.
+        (target("mcp: {url: \"ftp://h\"}"), 5, &["targets[0].mcp.url", "http or https"]),
+        (target("mcp: {url: \"http://u:p@h\"}"), 5, &["mcp.url: has a user or a password"]),
+        (target("mcp: {url: \"http://h\", command: x}"), 5, &["needs only one of `url` and `command`"]),
+        (target("mcp: {}"), 5, &["needs one of `url` and `command`", "one that is started"]),
+        (target("mcp: {uri: \"http://h\"}"), 5, &["did you mean `url` by `uri`?"]),
+        (target("mcp: {url: \"http://h\", transport: stdio}"), 5, &["one of: auto, streamable-http, sse"]),
+        (target("mcp: {url: \"http://h\", args: [x]}"), 5, &["mcp.args: unknown key `args`"]),
+        (target("mcp: {url: \"http://h\", headers: {\"a b\": c}}"), 5, &["mcp.headers.a b: is not a header name"]),
+        (target("mcp: {url: \"http://h\", headers: {Host: c}}"), 5, &["a header that the gateway sets itself"]),
+        (target("mcp: {url: \"http://h\", headers: {a: \"${EVIL}\"}}"), 5, &["a line break"]),
+        (target("mcp: {command: npx -y server}"), 5, &["no shell splits it", "each argument into `args`"]),
+        (target("mcp: {command: x, mode: pool}"), 5, &["one of: per-session, shared"]),
+        (target("mcp: http://h"), 5, &["targets[0].mcp: expected a mapping, found text"]),
+        (target("mcp: {url: \"h?key=sesame\"}"), 5, &["mcp.url: `h?…` is not an http or https URL"]),
+        (target("mcp: {url: \"http://h\", headers: sesame}"), 5, &["mcp.headers: expected a mapping, found text"]),
+        (target("url: http://h"), 4, &["the key `mcp` is missing"]),
+        (target("mcp: {command: x}\n        timeout: 9h"), 6, &["targets[0].timeout: 9h is out of range"]),
+        (target("mcp: {command: x}\n        resource_priority: 1001"), 6, &["from 1 to 1000"]),
+        (target("mcp: {command: x}\n        message_limit: 1"), 6, &["1KiB to 1GiB"]),
+        (
+            "gateways: [{name: a, targets: [{name: a___b, mcp: {command: a}}]}]".to_owned(),
+            1,
+            &["`a___b` is not a target name"],
+        ),
+    ];
+    for (text, line, parts) in cases {
+        let errors = bad(&text);
+        let shown = errors.to_string();
+        for part in parts {
+            assert!(shown.contains(part), "{part}\nin: {shown}\nof:\n{text}");
+        }
+        assert!(!shown.contains("sesame"), "{shown}");
+        let place = (line > 0).then_some(line);
+        let lines: Vec<_> = errors.0.iter().map(|error| error.position.map(|at| at.line)).collect();
+        assert!(lines.contains(&place), "line {line}: {shown}\nof:\n{text}");
+        assert!(shown.starts_with("bad.yaml:"), "{shown}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_reported_in_the_order_of_the_file() {
+    let text = "\
+listen: nowhere
+gateways:
+  - name: shop
+    path: /mcp
+    streeming: true
+    targets:
+      - name: cart
+        mcp: {url: \"http://h\", headers: {x-key: \"${NOWHERE}\"}}
+        timeout: 1ms
+      - name: cart
+        mcp: {command: x}
+  - name: shop
+    path: /mcp
+    targets: [{name: x, mcp: {command: x}}]
+";
+    let errors = bad(text);
+    let found: Vec<(usize, usize, String)> = errors
+        .0
+        .iter()
+        .map(|error| {
+            let Position { line, column } = error.position.unwrap();
+            (line, column, error.key.to_string())
+        })
+        .collect();
+    let expected = [
+        (1, 9, "listen"),
+        (5, 5, "gateways[0].streeming"),
+        (8, 49, "gateways[0].targets[0].mcp.headers.x-key"),
+        (9, 18, "gateways[0].targets[0].timeout"),
+        (10, 15, "gateways[0].targets[1].name"),
+        (12, 11, "gateways[1].name"),
+        (13, 11, "gateways[1].path"),
+    ];
+    let expected: Vec<_> = expected.iter().map(|(line, column, key)| (*line, *column, (*key).to_owned())).collect();
+    assert_eq!(found, expected, "{errors}");
+    assert!(
+        errors
+            .to_string()
+            .contains("bad.yaml:5:5: gateways[0].streeming: unknown key `streeming`; did you mean `streaming`?")
+    );
+}
+
+#[test]
+fn what_would_fill_the_memory_is_refused() {
+    let bomb = |levels: usize| -> String {
+        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..levels {
+            let inner = vec![format!("*a{}", level - 1); 10].join(", ");
+            text.push_str(&format!("a{level}: &a{level} [{inner}]\n"));
+        }
+        text
+    };
+    assert!(bad(&bomb(12)).to_string().contains("values"), "{}", bad(&bomb(12)));
+    let deep = format!("a: {}{}", "[".repeat(100), "]".repeat(100));
+    assert!(bad(&deep).to_string().contains("nested over 64 levels"), "{}", bad(&deep));
+    let deeper = "[".repeat(100_000);
+    assert!(!bad(&deeper).0.is_empty());
+}
+
+#[test]
+fn files_that_cannot_be_read_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("none.yaml");
+    let shown = load(&file).unwrap_err().to_string();
+    assert!(shown.starts_with(&format!("{}: cannot be read", file.display())), "{shown}");
+    std::fs::write(&file, b"listen: \xff").unwrap();
+    assert!(load(&file).unwrap_err().to_string().contains("UTF-8"));
+}
+
+#[test]
+fn advice_names_what_is_probably_not_meant() {
+    let text = file("    api_keys: [{name: a, key: short}]\n", "        mcp: {url: \"http://127.0.0.1/mcp\"}\n");
+    let advice = super::super::advice(&good(&text));
+    assert_eq!(advice.len(), 2, "{advice:?}");
+    assert!(!advice.concat().contains("`short`"), "{advice:?}");
+    let open = good(&format!("listen: 0.0.0.0:80\n{}", file("", TARGET)));
+    assert!(super::super::advice(&open)[0].contains("open to everyone"));
+}

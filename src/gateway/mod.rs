@@ -1,0 +1,14 @@
+//! The gateways of this process: built from the configuration, changed by a reload, taken down in order.
+
+mod build;
+mod keys;
+mod readiness;
+mod runtime;
+mod serve;
+mod telemetry;
+
+pub use keys::ApiKeys;
+pub use readiness::{Readiness, TargetReadiness};
+pub use runtime::{Runtime, Served};
+pub use serve::{ServeError, Serving, serve};
+pub use telemetry::init_logging;

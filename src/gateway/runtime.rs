@@ -1,0 +1,185 @@
+//! What the doors of this process share.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use metrics_exporter_prometheus::PrometheusHandle;
+use parking_lot::Mutex;
+use sessiongate_actors::directory::SessionDirectory;
+use sessiongate_actors::gateway::Gateway;
+use sessiongate_actors::supervisor::{RESYNC_QUEUE, TargetSupervisor};
+use sessiongate_protocol::sealer::Sealer;
+use sessiongate_storage::{CatalogueStore, SessionStore};
+use tokio::sync::mpsc;
+
+use super::ApiKeys;
+use super::build::{self, Builder};
+use crate::config::Config;
+use crate::http::{OriginGuard, StreamTiming};
+
+/// One gateway as the data plane serves it.
+pub struct Served {
+    /// Sessions, targets, catalogue.
+    pub gateway: Arc<Gateway>,
+    /// Who may call.
+    pub keys: ApiKeys,
+    /// Answers may be streams.
+    pub streaming: bool,
+    /// How streams behave.
+    pub timing: StreamTiming,
+}
+
+/// The process.
+pub struct Runtime {
+    directory: Arc<SessionDirectory>,
+    sessions: Arc<dyn SessionStore>,
+    catalogues: Arc<dyn CatalogueStore>,
+    sealer: Arc<Sealer>,
+    builder: Mutex<Builder>,
+    supervisors: Mutex<HashMap<String, Arc<TargetSupervisor>>>,
+    table: ArcSwap<HashMap<String, Arc<Served>>>,
+    guard: ArcSwap<OriginGuard>,
+    body_limit: std::sync::atomic::AtomicUsize,
+    shutting_down: AtomicBool,
+    metrics: Option<PrometheusHandle>,
+}
+
+// === impl Runtime ===
+
+impl Runtime {
+    /// A process with nothing to serve yet.
+    pub fn new(
+        directory: Arc<SessionDirectory>,
+        sessions: Arc<dyn SessionStore>,
+        catalogues: Arc<dyn CatalogueStore>,
+        sealer: Arc<Sealer>,
+        config: &Config,
+    ) -> Self {
+        Self {
+            directory,
+            sessions,
+            catalogues,
+            sealer,
+            builder: Mutex::new(Builder::new(config)),
+            supervisors: Mutex::default(),
+            table: ArcSwap::default(),
+            guard: ArcSwap::default(),
+            body_limit: Default::default(),
+            shutting_down: AtomicBool::new(false),
+            metrics: super::telemetry::install_metrics(),
+        }
+    }
+
+    /// Makes the gateways what the configuration says. What did not change goes on undisturbed.
+    pub async fn apply(&self, config: &Config, listen: std::net::SocketAddr) {
+        let limit = usize::try_from(config.body_limit).unwrap_or(usize::MAX);
+        self.body_limit.store(limit, Ordering::Relaxed);
+        let guard = OriginGuard::new(
+            listen,
+            config.public_url().as_ref(),
+            &config.allowed_hosts,
+            &config.allowed_origins,
+        );
+        self.guard.store(Arc::new(guard));
+        let mut table = HashMap::new();
+        for gateway in &config.gateways {
+            let settings = build::settings(gateway);
+            let supervisor = self.supervisor(&gateway.name, settings.clone());
+            let plans = self.builder.lock().plans(config, gateway);
+            supervisor.apply(settings, plans).await;
+            let served = Served {
+                gateway: supervisor.gateway().clone(),
+                keys: ApiKeys::new(&gateway.api_keys),
+                streaming: gateway.streaming,
+                timing: build::timing(gateway),
+            };
+            table.insert(gateway.endpoint_path().into_owned(), Arc::new(served));
+        }
+        self.table.store(Arc::new(table));
+        let gone: Vec<Arc<TargetSupervisor>> = {
+            let mut supervisors = self.supervisors.lock();
+            let names: Vec<String> =
+                supervisors.keys().filter(|name| config.gateway(name).is_none()).cloned().collect();
+            names.iter().filter_map(|name| supervisors.remove(name)).collect()
+        };
+        for supervisor in gone {
+            supervisor.stop();
+            self.directory.gateway_removed(&supervisor.gateway().name).await;
+        }
+    }
+
+    fn supervisor(
+        &self,
+        name: &str,
+        settings: sessiongate_actors::settings::GatewaySettings,
+    ) -> Arc<TargetSupervisor> {
+        let mut supervisors = self.supervisors.lock();
+        if let Some(known) = supervisors.get(name) {
+            return known.clone();
+        }
+        let (wish, wishes) = mpsc::channel(RESYNC_QUEUE);
+        let gateway = Arc::new(Gateway::new(settings, self.sessions.clone(), self.sealer.clone(), wish));
+        let supervisor =
+            TargetSupervisor::launch(gateway, self.directory.clone(), self.catalogues.clone(), wishes);
+        supervisors.insert(name.to_owned(), supervisor.clone());
+        supervisor
+    }
+
+    /// The gateway whose endpoint is at this path; a trailing slash does not matter.
+    pub fn gateway_at(&self, path: &str) -> Option<Arc<Served>> {
+        let table = self.table.load();
+        table.get(path).or_else(|| table.get(path.strip_suffix('/')?)).cloned()
+    }
+
+    /// Endpoint paths by gateway.
+    pub fn endpoints(&self) -> Vec<(String, Arc<str>)> {
+        self.table.load().iter().map(|(path, served)| (path.clone(), served.gateway.name.clone())).collect()
+    }
+
+    /// All sessions.
+    pub fn directory(&self) -> &Arc<SessionDirectory> {
+        &self.directory
+    }
+
+    /// Stored sessions.
+    pub fn sessions(&self) -> &Arc<dyn SessionStore> {
+        &self.sessions
+    }
+
+    /// The supervisors of all gateways.
+    pub fn supervisors(&self) -> Vec<Arc<TargetSupervisor>> {
+        self.supervisors.lock().values().cloned().collect()
+    }
+
+    /// Which hosts and origins are served.
+    pub fn guard(&self) -> arc_swap::Guard<Arc<OriginGuard>> {
+        self.guard.load()
+    }
+
+    /// Largest request body in bytes.
+    pub fn body_limit(&self) -> usize {
+        self.body_limit.load(Ordering::Relaxed)
+    }
+
+    /// New sessions are refused, the gateway is not ready.
+    pub fn is_shutting_down(&self) -> bool {
+        self.shutting_down.load(Ordering::Relaxed)
+    }
+
+    /// Ends in order: not ready, streams closed with a hint to come back, sessions stored, targets let go.
+    pub async fn shut_down(&self) {
+        self.shutting_down.store(true, Ordering::Relaxed);
+        self.directory.shut_down().await;
+        for supervisor in self.supervisors() {
+            supervisor.stop();
+        }
+    }
+
+    /// Metrics in Prometheus text.
+    pub fn render_metrics(&self) -> String {
+        metrics::gauge!("sessiongate_sessions").set(self.directory.count_all() as f64);
+        self.metrics.as_ref().map(PrometheusHandle::render).unwrap_or_default()
+    }
+}

@@ -1,0 +1,203 @@
+//! Runs the process: store, gateways, listener, reload, shutdown.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::web::Data;
+use sessiongate_actors::directory::SessionDirectory;
+use sessiongate_protocol::sealer::{Key, Sealer};
+use sessiongate_storage::sled::{SledOptions, SledStore};
+use sessiongate_storage::{CatalogueStore, Durability, NodeId, StoreError};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Runtime;
+use crate::admin;
+use crate::config::{self, Config, ConfigErrors};
+use crate::http;
+
+/// Between two looks for sessions that expired while nobody had them in memory.
+const SWEEP: Duration = Duration::from_secs(10);
+/// The name under which the sealing key is stored.
+const SEAL_KEY: &str = "seal-key";
+
+/// Why the process could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The listener.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The store.
+    #[error("cannot use the data folder: {0}")]
+    Store(#[from] StoreError),
+    /// The keys of the store.
+    #[error("cannot make keys: {0}")]
+    Keys(String),
+    /// Watching the configuration.
+    #[error("cannot watch the configuration: {0}")]
+    Watch(ConfigErrors),
+    /// The server.
+    #[error("the server failed: {0}")]
+    Server(#[from] std::io::Error),
+}
+
+/// What runs.
+pub struct Serving {
+    /// The configuration.
+    pub config: Config,
+    /// Its file, to be read again when it changes.
+    pub watch: Option<PathBuf>,
+    /// Called with the base URL once requests are served.
+    pub on_ready: Box<dyn FnOnce(&Ready)>,
+}
+
+/// What a caller wants to print.
+pub struct Ready {
+    /// Where clients reach the listener.
+    pub base_url: String,
+    /// Endpoint path and gateway name.
+    pub endpoints: Vec<(String, Arc<str>)>,
+}
+
+/// Runs until a signal ends it. Call it inside an actix system.
+pub async fn serve(serving: Serving) -> Result<(), ServeError> {
+    let Serving { config, watch, on_ready } = serving;
+    let store = Arc::new(open_store(&config)?);
+    let sealer = Arc::new(sealer(&*store).await?);
+    let node = NodeId("local".into());
+    let directory = SessionDirectory::new(store.clone(), node, config.limits.sessions as usize);
+    let carried = directory.take_over().await?;
+    if carried > 0 {
+        tracing::info!(sessions = carried, "sessions of an earlier process go on");
+    }
+    let runtime = Data::new(Runtime::new(directory.clone(), store.clone(), store.clone(), sealer, &config));
+    let bound = http::bind(config.listen, runtime.clone(), config.shutdown_timeout)
+        .map_err(|error| ServeError::Listen { address: config.listen, error })?;
+    runtime.apply(&config, bound.address).await;
+    let admin = admin::bind(&config.data_dir, runtime.clone())?;
+    let admin_handle = admin.handle();
+    actix_rt::spawn(admin);
+    let handle = bound.server.handle();
+    let server = actix_rt::spawn(bound.server);
+    let base_url = base_url(&config, bound.address);
+    let mut endpoints = runtime.endpoints();
+    endpoints.sort();
+    on_ready(&Ready { base_url, endpoints });
+    let sweeper = actix_rt::spawn(sweep(directory));
+    run(&config, watch.as_deref(), &runtime, bound.address).await?;
+    tracing::info!("shutting down");
+    let limit = config.shutdown_timeout;
+    let orderly = async {
+        runtime.shut_down().await;
+        handle.stop(true).await;
+        let _ = server.await;
+    };
+    if tokio::time::timeout(limit, orderly).await.is_err() {
+        tracing::warn!(limit_s = limit.as_secs(), "not everything ended in time");
+        handle.stop(false).await;
+    }
+    admin_handle.stop(false).await;
+    sweeper.abort();
+    store.close().await?;
+    tracing::info!("bye");
+    Ok(())
+}
+
+fn open_store(config: &Config) -> Result<SledStore, StoreError> {
+    let durability = match config.durability {
+        config::Durability::None => Durability::None,
+        config::Durability::ProcessCrash => Durability::ProcessCrash,
+        config::Durability::Disk => Durability::Disk,
+    };
+    SledStore::open(SledOptions { durability, ..SledOptions::new(config.data_dir.join("store")) })
+}
+
+/// The key lives with the data: cursors outlast a restart.
+async fn sealer(store: &dyn CatalogueStore) -> Result<Sealer, ServeError> {
+    let bytes: [u8; 32] = match store.load_meta(SEAL_KEY).await? {
+        Some(stored) if stored.len() == 32 => {
+            let mut bytes = [0; 32];
+            bytes.copy_from_slice(&stored);
+            bytes
+        }
+        _ => {
+            let mut bytes = [0; 32];
+            aws_lc_rs::rand::fill(&mut bytes).map_err(|_| ServeError::Keys("no random numbers".into()))?;
+            store.put_meta(SEAL_KEY, bytes.to_vec().into()).await?;
+            bytes
+        }
+    };
+    Sealer::new(Key::new(1, bytes), Vec::new()).map_err(|error| ServeError::Keys(error.to_string()))
+}
+
+fn base_url(config: &Config, address: SocketAddr) -> String {
+    match config.public_url() {
+        Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+        None if address.ip().is_unspecified() => format!("http://localhost:{}", address.port()),
+        None => format!("http://{address}"),
+    }
+}
+
+async fn sweep(directory: Arc<SessionDirectory>) {
+    let mut ticks = tokio::time::interval(SWEEP);
+    loop {
+        ticks.tick().await;
+        match directory.sweep().await {
+            Ok(0) => {}
+            Ok(swept) => tracing::debug!(swept, "expired sessions removed"),
+            Err(error) => tracing::warn!(%error, "expired sessions could not be removed"),
+        }
+    }
+}
+
+/// Waits for a signal; meanwhile changes of the file and SIGHUP are carried out.
+async fn run(
+    config: &Config,
+    watch: Option<&Path>,
+    runtime: &Runtime,
+    address: SocketAddr,
+) -> Result<(), ServeError> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let mut changes = match watch {
+        Some(path) => Some(config::watch(path, config.clone()).map_err(ServeError::Watch)?),
+        None => None,
+    };
+    let mut current = config.clone();
+    loop {
+        let change = async {
+            match &mut changes {
+                Some(changes) => changes.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hang_up.recv() => {
+                tracing::info!("synchronising all targets");
+                for supervisor in runtime.supervisors() {
+                    actix_rt::spawn(async move { supervisor.sync(None).await });
+                }
+            }
+            change = change => match change {
+                Some(Ok(next)) => {
+                    for change in config::diff(&current, &next) {
+                        tracing::info!(%change, "configuration changed");
+                    }
+                    runtime.apply(&next, address).await;
+                    current = next;
+                }
+                Some(Err(errors)) => tracing::error!(%errors, "the changed configuration is refused; the old one stays"),
+                None => changes = None,
+            },
+        }
+    }
+}

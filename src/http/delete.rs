@@ -1,0 +1,13 @@
+//! DELETE: the client ends its session.
+
+use actix_web::HttpResponse;
+use sessiongate_actors::session::core::EndReason;
+
+use super::HttpError;
+use super::endpoint::{Caller, gone};
+
+pub async fn serve(caller: &Caller<'_>) -> Result<HttpResponse, HttpError> {
+    let session = caller.session().await?;
+    session.end(EndReason::Deleted).await.map_err(|error| HttpError::session(gone(error), None))?;
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,168 @@
+//! The one place where a refusal becomes an HTTP status and a JSON-RPC error.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::{HttpResponse, ResponseError};
+use sessiongate_actors::SessionError;
+use sessiongate_protocol::{ParseError, RequestId, codes, jsonrpc};
+
+/// Why a request was not served. The displayed text is for the client.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// No gateway has this path.
+    #[error("no gateway is served at this path")]
+    NoGateway,
+    /// `Host` or `Origin` is not one that this listener serves (DNS rebinding).
+    #[error("`{header}` {value} is not allowed here; see `allowed_hosts` and `allowed_origins`")]
+    Forbidden {
+        /// Which header.
+        header: &'static str,
+        /// What it said.
+        value: String,
+    },
+    /// No credential, or an unknown one.
+    #[error("a valid API key is needed: send `Authorization: Bearer …`")]
+    Unauthorized,
+    /// The method is not offered.
+    #[error("{method} is not offered here")]
+    Method {
+        /// Which.
+        method: String,
+        /// What is.
+        allow: &'static str,
+    },
+    /// `Accept` leaves nothing that could be sent.
+    #[error("`Accept` must list {0}")]
+    NotAcceptable(&'static str),
+    /// `Content-Type` is not JSON.
+    #[error("`Content-Type` must be `application/json`")]
+    UnsupportedMedia,
+    /// The body is larger than allowed.
+    #[error("the body has more than {0} bytes")]
+    TooLarge(usize),
+    /// The body did not arrive in time.
+    #[error("the body did not arrive in time")]
+    BodyTimeout,
+    /// The body could not be read.
+    #[error("the body could not be read")]
+    BodyBroken,
+    /// The body is no message.
+    #[error("{0}")]
+    Parse(#[from] ParseError),
+    /// A header is missing or wrong.
+    #[error("{0}")]
+    Header(String),
+    /// The message is not allowed here.
+    #[error("{reason}")]
+    Invalid {
+        /// Why.
+        reason: String,
+        /// The id to echo.
+        id: Option<RequestId>,
+    },
+    /// The session refused.
+    #[error("{error}")]
+    Session {
+        /// Why.
+        error: SessionError,
+        /// The id to echo.
+        id: Option<RequestId>,
+    },
+    /// The gateway is going down.
+    #[error("the gateway is shutting down: try again in a second")]
+    ShuttingDown,
+}
+
+// === impl HttpError ===
+
+impl HttpError {
+    /// A refusal of a session while a request with this id was handled.
+    pub fn session(error: SessionError, id: Option<&RequestId>) -> Self {
+        Self::Session { error, id: id.cloned() }
+    }
+
+    /// A stable word for logs, metrics and `error.data.reason`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoGateway => "no_gateway",
+            Self::Forbidden { .. } => "forbidden_origin",
+            Self::Unauthorized => "unauthorized",
+            Self::Method { .. } => "method_not_allowed",
+            Self::NotAcceptable(_) => "not_acceptable",
+            Self::UnsupportedMedia => "unsupported_media_type",
+            Self::TooLarge(_) => "body_too_large",
+            Self::BodyTimeout => "body_timeout",
+            Self::BodyBroken => "body_broken",
+            Self::Parse(ParseError::NotJson(_)) => "not_json",
+            Self::Parse(_) => "not_a_message",
+            Self::Header(_) => "bad_header",
+            Self::Invalid { .. } => "invalid_request",
+            Self::Session { error, .. } => error.code(),
+            Self::ShuttingDown => "shutting_down",
+        }
+    }
+
+    fn rpc_code(&self) -> i64 {
+        match self {
+            Self::Parse(ParseError::NotJson(_)) => codes::PARSE_ERROR,
+            Self::Session { error, .. } => error.rpc_code(),
+            Self::ShuttingDown => codes::INTERNAL_ERROR,
+            _ => codes::INVALID_REQUEST,
+        }
+    }
+
+    fn id(&self) -> Option<&RequestId> {
+        match self {
+            Self::Parse(ParseError::NotAMessage { id, .. }) | Self::Invalid { id, .. } | Self::Session { id, .. } => {
+                id.as_ref()
+            }
+            _ => None,
+        }
+    }
+}
+
+impl ResponseError for HttpError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::NoGateway => StatusCode::NOT_FOUND,
+            Self::Forbidden { .. } => StatusCode::FORBIDDEN,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
+            Self::UnsupportedMedia => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyBroken | Self::Parse(_) | Self::Header(_) | Self::Invalid { .. } => StatusCode::BAD_REQUEST,
+            Self::Session { error, .. } => {
+                StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+            }
+            Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        metrics::counter!("sessiongate_refused_total", "reason" => self.code()).increment(1);
+        let mut response = HttpResponse::build(self.status_code());
+        response.insert_header((CONTENT_TYPE, "application/json"));
+        match self {
+            Self::Unauthorized => {
+                response.insert_header((WWW_AUTHENTICATE, "Bearer"));
+            }
+            Self::Method { allow, .. } => {
+                response.insert_header((ALLOW, *allow));
+            }
+            Self::ShuttingDown
+            | Self::Session { error: SessionError::Overloaded | SessionError::Store(_) | SessionError::Bound { .. }, .. } => {
+                response.insert_header((RETRY_AFTER, "1"));
+            }
+            // What is left of the body is not read: the connection cannot be used again.
+            Self::TooLarge(_) | Self::BodyTimeout => {
+                response.force_close();
+            }
+            _ => {}
+        }
+        let data = serde_json::json!({"reason": self.code()});
+        let body = jsonrpc::error_body(self.rpc_code(), &self.to_string(), Some(&data));
+        response.body(jsonrpc::response(self.id(), &body))
+    }
+}

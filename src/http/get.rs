@@ -1,0 +1,30 @@
+//! GET: the standing stream of a session, or the rest of a stream that broke.
+
+use actix_web::HttpResponse;
+use sessiongate_protocol::EventId;
+
+use super::endpoint::{Caller, gone};
+use super::{HttpError, stream};
+
+pub async fn serve(caller: &Caller<'_>) -> Result<HttpResponse, HttpError> {
+    if !caller.gateway.streaming {
+        return Err(HttpError::Method { method: "GET".into(), allow: "POST, DELETE" });
+    }
+    let (_, sse) = caller.accepts();
+    if !sse {
+        return Err(HttpError::NotAcceptable("`text/event-stream`"));
+    }
+    let session = caller.session().await?;
+    let after = match caller.headers().get("last-event-id") {
+        None => None,
+        Some(value) => {
+            let text = String::from_utf8_lossy(value.as_bytes());
+            let id = EventId::parse(text.trim()).ok_or_else(|| {
+                HttpError::Header(format!("`Last-Event-ID` {} is not an id of this gateway", text.escape_debug()))
+            })?;
+            Some(id)
+        }
+    };
+    let attachment = session.attach(after).await.map_err(|error| HttpError::session(gone(error), None))?;
+    Ok(stream::response(caller, session, attachment))
+}

@@ -1,0 +1,24 @@
+//! What an orchestrator and Prometheus ask.
+
+use actix_web::web::Data;
+use actix_web::{HttpResponse, http::header::CONTENT_TYPE};
+
+use crate::gateway::Runtime;
+
+/// The process lives.
+pub async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/plain")).body("ok\n")
+}
+
+/// The gateway can serve: it is not going down, and every required target was synchronised at least once. The body
+/// says how each target is.
+pub async fn readyz(runtime: Data<Runtime>) -> HttpResponse {
+    let report = runtime.readiness().await;
+    let mut response = if report.ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    response.json(report)
+}
+
+/// Prometheus text.
+pub async fn metrics(runtime: Data<Runtime>) -> HttpResponse {
+    HttpResponse::Ok().insert_header((CONTENT_TYPE, "text/plain; version=0.0.4")).body(runtime.render_metrics())
+}

@@ -1,0 +1,104 @@
+//! `initialize`: a session begins. It never touches a target.
+
+use actix_web::HttpResponse;
+use actix_web::http::header::CONTENT_TYPE;
+use serde::Deserialize;
+use sessiongate_actors::directory::NewSession;
+use sessiongate_actors::gateway::Gateway;
+use sessiongate_protocol::{RawJson, Request, ResponseBody, Revision, codes, jsonrpc};
+
+use super::HttpError;
+use super::endpoint::{Caller, SESSION_ID};
+
+/// Instructions of all targets together, in bytes: clients put them into a prompt.
+const INSTRUCTIONS: usize = 16 * 1024;
+
+#[derive(Deserialize)]
+struct Params {
+    #[serde(rename = "protocolVersion")]
+    protocol_version: String,
+    capabilities: RawJson,
+    #[serde(rename = "clientInfo")]
+    client_info: RawJson,
+}
+
+pub async fn serve(caller: &Caller<'_>, request: Request) -> Result<HttpResponse, HttpError> {
+    let invalid = |reason: String| HttpError::Invalid { reason, id: Some(request.id.clone()) };
+    if let Some(id) = caller.session_id()? {
+        let known = caller.runtime.directory().find(&caller.gateway.gateway, &caller.principal, id).await;
+        return Err(match known {
+            Ok(_) => invalid("the session is initialized already: leave `Mcp-Session-Id` out to begin another".into()),
+            Err(error) => HttpError::session(error, Some(&request.id)),
+        });
+    }
+    let params: Params = match request.params.as_ref().map(RawJson::get).transpose() {
+        Ok(Some(params)) => params,
+        Ok(None) => return Ok(refuse(&request, "`params` is missing")),
+        Err(error) => return Ok(refuse(&request, &format!("`params` of `initialize`: {error}"))),
+    };
+    let revision = Revision::negotiate(&params.protocol_version);
+    let new = NewSession { revision, capabilities: params.capabilities, client_info: params.client_info };
+    let result = result(&caller.gateway.gateway, revision);
+    let (id, _) = caller
+        .runtime
+        .directory()
+        .create(&caller.gateway.gateway, &caller.principal, new)
+        .await
+        .map_err(|error| HttpError::session(error, Some(&request.id)))?;
+    let body = jsonrpc::response(Some(&request.id), &ResponseBody::Result(result));
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "application/json"))
+        .insert_header((SESSION_ID, id))
+        .body(body))
+}
+
+fn refuse(request: &Request, message: &str) -> HttpResponse {
+    let body = jsonrpc::error_body(codes::INVALID_PARAMS, message, None);
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "application/json"))
+        .body(jsonrpc::response(Some(&request.id), &body))
+}
+
+/// Capabilities are frozen here, so everything is announced that any target can do, or could when it comes up.
+fn result(gateway: &Gateway, revision: Revision) -> RawJson {
+    let catalogue = gateway.catalogue();
+    let can = catalogue.capabilities();
+    let mut capabilities = serde_json::Map::new();
+    let mut add = |name: &str, value: serde_json::Value| {
+        capabilities.insert(name.to_owned(), value);
+    };
+    if can.completions && revision >= Revision::V2025_03_26 {
+        add("completions", serde_json::json!({}));
+    }
+    if can.logging {
+        add("logging", serde_json::json!({}));
+    }
+    if can.prompts {
+        add("prompts", serde_json::json!({"listChanged": true}));
+    }
+    if can.resources {
+        add("resources", serde_json::json!({"listChanged": true, "subscribe": can.subscribe}));
+    }
+    if can.tools {
+        add("tools", serde_json::json!({"listChanged": true}));
+    }
+    let mut result = serde_json::json!({
+        "protocolVersion": revision.as_str(),
+        "capabilities": capabilities,
+        "serverInfo": {"name": "sessiongate", "title": gateway.name.as_ref(), "version": env!("CARGO_PKG_VERSION")},
+    });
+    let mut instructions = gateway.settings().instructions.clone().unwrap_or_default();
+    for target in catalogue.targets() {
+        if let Some(text) = target.catalogue.as_ref().and_then(|catalogue| catalogue.instructions.as_deref()) {
+            let entry = format!("\n\n# {}\n{text}", target.settings.name);
+            if instructions.len() + entry.len() <= INSTRUCTIONS {
+                instructions.push_str(&entry);
+            }
+        }
+    }
+    let instructions = instructions.trim();
+    if !instructions.is_empty() {
+        result["instructions"] = instructions.into();
+    }
+    RawJson::from_serialize(&result).unwrap_or(RawJson::EMPTY_OBJECT)
+}

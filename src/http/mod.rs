@@ -1,0 +1,19 @@
+//! The MCP data plane: one endpoint for each gateway, over streamable HTTP (legacy era).
+
+mod body;
+mod delete;
+mod endpoint;
+mod error;
+mod get;
+mod guard;
+mod health;
+mod initialize;
+mod post;
+mod principal;
+mod server;
+mod stream;
+
+pub use error::HttpError;
+pub use guard::OriginGuard;
+pub use server::{Bound, bind};
+pub use stream::StreamTiming;

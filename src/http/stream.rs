@@ -1,0 +1,190 @@
+//! A stream on its way to a client: what the log holds, then what comes, with comments in between so that the
+//! connection is seen to live.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::web::Bytes;
+use futures_util::stream;
+use sessiongate_actors::session::{Attachment, SessionHandle, StreamItem};
+use sessiongate_protocol::{EventId, StreamId, sse};
+use sessiongate_storage::{Replay, SessionStore};
+use tokio::time::{Instant, timeout_at};
+
+use super::endpoint::Caller;
+
+/// Events read from the log at once.
+const REPLAY: usize = 64;
+
+/// How a gateway's streams behave.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamTiming {
+    /// Between two comments on a quiet stream.
+    pub keep_alive: Duration,
+    /// What a client is told to wait before it comes back.
+    pub retry: Duration,
+    /// Connections are closed after this long, for clients that know polling (2025-11-25).
+    pub close_after: Option<Duration>,
+}
+
+/// The response that carries a stream.
+pub fn response(caller: &Caller<'_>, session: Arc<SessionHandle>, attachment: Attachment) -> HttpResponse {
+    metrics::gauge!("sessiongate_streams_open").increment(1.0);
+    let timing = caller.gateway.timing;
+    let close_at = timing
+        .close_after
+        .filter(|_| session.revision().has_sse_polling())
+        .map(|close_after| Instant::now() + close_after);
+    let reader = Reader {
+        store: caller.gateway.gateway.store.clone(),
+        last: attachment.after,
+        ready: VecDeque::new(),
+        guard: Guard { session, stream: attachment.stream, conn: attachment.conn },
+        attachment,
+        timing,
+        close_at,
+        seen: false,
+        finished: false,
+    };
+    let body = stream::unfold(reader, |mut reader| async move {
+        let next = reader.next().await?;
+        Some((Ok::<Bytes, std::convert::Infallible>(next), reader))
+    });
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "text/event-stream"))
+        .insert_header((CACHE_CONTROL, "no-cache, no-transform"))
+        .insert_header(("x-accel-buffering", "no"))
+        .streaming(body)
+}
+
+struct Reader {
+    store: Arc<dyn SessionStore>,
+    attachment: Attachment,
+    /// The last event that was written.
+    last: u64,
+    ready: VecDeque<Bytes>,
+    guard: Guard,
+    timing: StreamTiming,
+    close_at: Option<Instant>,
+    /// An event with an id was written, so that the client can come back.
+    seen: bool,
+    finished: bool,
+}
+
+/// Tells the session when the connection is gone, however it went.
+struct Guard {
+    session: Arc<SessionHandle>,
+    stream: StreamId,
+    conn: sessiongate_actors::session::core::ConnId,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        metrics::gauge!("sessiongate_streams_open").decrement(1.0);
+        self.session.closed(self.stream, self.conn);
+    }
+}
+
+// === impl Reader ===
+
+impl Reader {
+    /// The next bytes; none at the end.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(frame) = self.ready.pop_front() {
+                self.seen = true;
+                return Some(frame);
+            }
+            if self.finished {
+                return None;
+            }
+            if self.last < self.attachment.through {
+                if !self.replay().await {
+                    return None;
+                }
+                continue;
+            }
+            let Some(live) = &mut self.attachment.live else { return None };
+            let wake = Instant::now() + self.timing.keep_alive;
+            let wake = self.close_at.map_or(wake, |close_at| wake.min(close_at));
+            match timeout_at(wake, live.recv()).await {
+                Ok(Some(StreamItem::Frame { seq, frame })) => {
+                    self.last = seq;
+                    self.seen = true;
+                    return Some(frame);
+                }
+                Ok(Some(StreamItem::End)) => return None,
+                Ok(Some(StreamItem::Close)) => {
+                    self.finished = true;
+                    return Some(sse::retry(self.timing.retry));
+                }
+                // Too slow: from here on the log is read.
+                Ok(None) => {
+                    if !self.attach_again().await {
+                        return None;
+                    }
+                }
+                Err(_) if self.seen && self.close_at.is_some_and(|close_at| close_at <= Instant::now()) => {
+                    self.finished = true;
+                    return Some(sse::retry(self.timing.retry));
+                }
+                Err(_) => {
+                    if self.close_at.is_some_and(|close_at| close_at <= Instant::now()) {
+                        self.close_at = None;
+                    }
+                    return Some(sse::KEEP_ALIVE);
+                }
+            }
+        }
+    }
+
+    /// Reads a piece of the log; false when the stream cannot go on.
+    async fn replay(&mut self) -> bool {
+        let key = self.guard.session.key();
+        let events = match self.store.replay(key, self.attachment.stream, self.last, REPLAY).await {
+            Ok(Replay::Events(events)) => events,
+            Ok(Replay::Trimmed { first }) => {
+                tracing::warn!(session = %key, first, "a reader fell behind what the event log keeps");
+                return false;
+            }
+            // Dropped meanwhile: there is nothing more to read.
+            Ok(Replay::Unknown) => Vec::new(),
+            Err(error) => {
+                tracing::warn!(session = %key, %error, "a stream could not be replayed");
+                return false;
+            }
+        };
+        if events.is_empty() {
+            self.last = self.attachment.through;
+        }
+        for (seq, frame) in events {
+            if seq <= self.attachment.through {
+                self.last = seq;
+                self.ready.push_back(frame);
+            } else {
+                // Comes live.
+                self.last = self.attachment.through;
+                break;
+            }
+        }
+        true
+    }
+
+    async fn attach_again(&mut self) -> bool {
+        let after = EventId { stream: self.attachment.stream, seq: self.last };
+        match self.guard.session.attach(Some(after)).await {
+            Ok(attachment) => {
+                self.guard.conn = attachment.conn;
+                self.attachment = attachment;
+                true
+            }
+            Err(error) => {
+                tracing::debug!(session = %self.guard.session.key(), %error, "a slow reader could not go on");
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The guarded HTTP clients that all targets of a gateway share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::redirect;
+use url::Url;
+
+use crate::error::TargetError;
+use crate::guard::{AddressPolicy, GuardedResolver};
+
+/// Two connection pools behind one address policy: one for calls, one for standing streams.
+///
+/// Streams have a pool of their own on HTTP/1.1: on HTTP/2 long-lived streams use up the connection's concurrent
+/// streams, and further requests would hang in the pool.
+#[derive(Clone, Debug)]
+pub struct HttpClients {
+    pub(crate) calls: reqwest::Client,
+    pub(crate) streams: reqwest::Client,
+    policy: Arc<AddressPolicy>,
+}
+
+/// How the clients connect.
+#[derive(Clone, Debug)]
+pub struct HttpOptions {
+    /// Which addresses targets may have.
+    pub policy: AddressPolicy,
+    /// To resolve, connect and shake hands.
+    pub connect: Duration,
+    /// An unused connection is closed after this long.
+    pub pool_idle: Duration,
+    /// Unused connections kept for one host.
+    pub pool_max_idle_per_host: usize,
+}
+
+const USER_AGENT: &str = concat!("sessiongate/", env!("CARGO_PKG_VERSION"));
+
+/// A peer that vanished without a word is noticed after about a minute and a half, also on a stream without comments.
+const TCP_KEEPALIVE: Duration = Duration::from_secs(45);
+const TCP_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+const TCP_KEEPALIVE_RETRIES: u32 = 3;
+
+// === impl HttpClients ===
+
+impl HttpClients {
+    /// Builds both clients. They follow no redirects and use no proxy (either would lead around the policy), ask for
+    /// no compression (a compressed body could not be bounded by what was read), and have no total timeout: each
+    /// request brings its deadline.
+    ///
+    /// # Errors
+    /// [`TargetError::Unreachable`] where TLS cannot be set up on this host.
+    pub fn new(options: HttpOptions) -> Result<Self, TargetError> {
+        let policy = Arc::new(options.policy);
+        let build = |builder: reqwest::ClientBuilder| {
+            builder
+                .user_agent(USER_AGENT)
+                .dns_resolver(GuardedResolver::new(Arc::clone(&policy)))
+                .redirect(redirect::Policy::none())
+                .referer(false)
+                .no_proxy()
+                .tcp_nodelay(true)
+                .tcp_keepalive(TCP_KEEPALIVE)
+                .tcp_keepalive_interval(TCP_KEEPALIVE_INTERVAL)
+                .tcp_keepalive_retries(TCP_KEEPALIVE_RETRIES)
+                .connect_timeout(options.connect)
+                .pool_idle_timeout(options.pool_idle)
+                .pool_max_idle_per_host(options.pool_max_idle_per_host)
+                .build()
+                .map_err(|error| TargetError::Unreachable { detail: format!("cannot set up the client: {error}") })
+        };
+        Ok(Self {
+            calls: build(reqwest::Client::builder())?,
+            streams: build(reqwest::Client::builder().http1_only())?,
+            policy,
+        })
+    }
+
+    /// Refuses what can be refused without resolving; see [`AddressPolicy::check_url`].
+    ///
+    /// # Errors
+    /// [`TargetError::AddressRefused`].
+    pub fn check_url(&self, url: &Url) -> Result<(), TargetError> {
+        self.policy.check_url(url)
+    }
+}
+
+// === impl HttpOptions ===
+
+impl Default for HttpOptions {
+    fn default() -> Self {
+        Self {
+            policy: AddressPolicy::default(),
+            connect: Duration::from_secs(10),
+            pool_idle: Duration::from_secs(60),
+            pool_max_idle_per_host: 256,
+        }
+    }
+}
