@@ -186,14 +186,7 @@ impl SessionDirectory {
             Acquired::Granted(lease) => lease,
             Acquired::HeldBy { .. } => return Err(SessionError::Overloaded),
         };
-        let facts = SessionFacts {
-            gateway: gateway.name.as_ref().into(),
-            principal: principal.hash.clone(),
-            revision: new.revision,
-            capabilities: new.capabilities,
-            client_info: new.client_info,
-            created: clock::now(),
-        };
+        let facts = facts(gateway, principal, new);
         let mut core = SessionCore::new(gateway.settings(), facts, gateway.catalogue().hashes());
         // Stored before the client learns its id: what was acknowledged outlives the process.
         self.store.commit(&lease, core.first_batch()).await?;
@@ -203,6 +196,28 @@ impl SessionDirectory {
         self.shard(key).lock().insert(key, slot);
         metrics::counter!("sessiongate_sessions_created_total").increment(1);
         Ok((id, handle))
+    }
+
+    /// A session for one request only, of a gateway without sessions: nobody else can find it, and it is stored in the
+    /// gateway's own store, which such a gateway keeps in memory.
+    pub async fn ephemeral(
+        self: &Arc<Self>,
+        gateway: &Arc<Gateway>,
+        principal: &Principal,
+        new: NewSession,
+    ) -> Result<Arc<SessionHandle>, SessionError> {
+        let mut random = [0u8; 16];
+        rand::fill(&mut random)
+            .map_err(|_| StoreError::Unavailable("the operating system gives no random numbers".into()))?;
+        let lease = match gateway.store.acquire(SessionKey(random), &self.node, LEASE).await? {
+            Acquired::Granted(lease) => lease,
+            Acquired::HeldBy { .. } => return Err(SessionError::Overloaded),
+        };
+        let facts = facts(gateway, principal, new);
+        let core = SessionCore::new(gateway.settings(), facts, gateway.catalogue().hashes());
+        let nothing = Box::new(|_: Option<EndReason>| {});
+        let handle = SessionActor::launch(gateway.clone(), core, lease, None, CallId(1), HashMap::new(), nothing);
+        Ok(Arc::new(handle))
     }
 
     /// The live session of a principal under an id, brought back from the store if need be.
@@ -405,6 +420,17 @@ impl SessionDirectory {
             }
         }
         tracing::info!(sessions = count, "sessions stored");
+    }
+}
+
+fn facts(gateway: &Gateway, principal: &Principal, new: NewSession) -> SessionFacts {
+    SessionFacts {
+        gateway: gateway.name.as_ref().into(),
+        principal: principal.hash.clone(),
+        revision: new.revision,
+        capabilities: new.capabilities,
+        client_info: new.client_info,
+        created: clock::now(),
     }
 }
 

@@ -36,7 +36,9 @@ pub enum SessionError {
     #[error("{0}")]
     InvalidAnswer(String),
     /// `Last-Event-ID` names nothing that the log knows.
-    #[error("`Last-Event-ID` {id} is not an event of this session: open a stream without it; messages may have been missed")]
+    #[error(
+        "`Last-Event-ID` {id} is not an event of this session: open a stream without it; messages may have been missed"
+    )]
     UnknownEvent {
         /// What the client sent.
         id: String,
@@ -80,7 +82,10 @@ impl SessionError {
             Self::Bound { .. } => 429,
             Self::Overloaded | Self::Store(_) => 503,
             Self::Crashed => 500,
-            Self::InvalidRequest(_) | Self::InvalidAnswer(_) | Self::UnknownEvent { .. } | Self::EvictedEvent { .. } => 400,
+            Self::InvalidRequest(_)
+            | Self::InvalidAnswer(_)
+            | Self::UnknownEvent { .. }
+            | Self::EvictedEvent { .. } => 400,
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub mod catalogue;
 pub mod clock;
+pub mod crash;
 pub mod directory;
 pub mod error;
 pub mod gateway;

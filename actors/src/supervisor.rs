@@ -111,8 +111,7 @@ impl TargetSupervisor {
                 tracing::warn!(target_name = &*gone.settings.name, %error, "a catalogue could not be removed");
             }
         }
-        let targets: Targets =
-            next.iter().map(|known| (known.settings.name.clone(), known.target.clone())).collect();
+        let targets: Targets = next.iter().map(|known| (known.settings.name.clone(), known.target.clone())).collect();
         *self.supervised.lock() = next;
         self.gateway.set_targets(targets);
         self.gateway.set_settings(settings);

@@ -189,6 +189,10 @@ pub struct CallArgs {
     /// Keep the session in this file, and go on with the one that is in it.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub session: Option<PathBuf>,
+    /// The answer to a question of the server, by the name of its field; `url=accept` agrees to a page. May be given
+    /// more than once.
+    #[arg(long = "answer", value_name = "NAME=VALUE", value_parser = pair)]
+    pub answers: Vec<(String, String)>,
     /// Answer questions without asking: accept, with the defaults of the form. URLs are not opened.
     #[arg(short, long)]
     pub yes: bool,

@@ -65,7 +65,6 @@ pub(super) struct Builder {
     known: HashMap<(String, String), Known>,
     next: u64,
     processes: Arc<ProcessBound>,
-    clients: Option<(Vec<IpNet>, HttpClients)>,
 }
 
 struct Known {
@@ -84,7 +83,97 @@ impl Builder {
             known: HashMap::new(),
             next: 0,
             processes: ProcessBound::new(config.limits.stdio_processes as usize),
-            clients: None,
         }
     }
+
+    /// The targets of a gateway. One that cannot be made (its URL names an address that is not allowed) is left out
+    /// with an error in the log: the others are served.
+    pub(super) fn plans(&mut self, config: &Config, gateway: &GatewayConfig) -> Vec<TargetPlan> {
+        let mut plans = Vec::new();
+        for target in &gateway.targets {
+            let key = (gateway.name.clone(), target.name.clone());
+            let same = self.known.get(&key).filter(|known| {
+                known.config == *target && known.networks == config.allow_private_networks
+            });
+            let (fingerprint, made) = match same {
+                Some(known) => (known.fingerprint, known.target.clone()),
+                None => match self.make(config, target) {
+                    Ok(made) => {
+                        self.next += 1;
+                        let known = Known {
+                            config: target.clone(),
+                            networks: config.allow_private_networks.clone(),
+                            fingerprint: self.next,
+                            target: made.clone(),
+                        };
+                        self.known.insert(key, known);
+                        (self.next, made)
+                    }
+                    Err(error) => {
+                        tracing::error!(gateway = gateway.name, target_name = target.name, %error, "target left out");
+                        continue;
+                    }
+                },
+            };
+            let settings = TargetSettings {
+                name: target.name.as_str().into(),
+                call_timeout: target.timeout,
+                resource_priority: target.resource_priority,
+                required: target.required,
+            };
+            plans.push(TargetPlan { settings, target: made, fingerprint });
+        }
+        plans
+    }
+
+    fn make(&self, config: &Config, target: &TargetConfig) -> Result<Arc<dyn Target>, TargetError> {
+        match &target.mcp {
+            McpConfig::Http(http) => {
+                let clients = HttpClients::new(HttpOptions {
+                    policy: AddressPolicy { allowed: config.allow_private_networks.clone() },
+                    connect: target.connect_timeout,
+                    ..HttpOptions::default()
+                })?;
+                let headers = http.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
+                let headers = SecretHeaders::new(headers)
+                    .map_err(|error| TargetError::Refused { detail: error.to_string() })?;
+                let options = HttpTargetOptions {
+                    name: target.name.clone(),
+                    url: http.url.url().clone(),
+                    transport: http.transport.into(),
+                    headers,
+                    limits: target.link_limits(),
+                };
+                Ok(Arc::new(HttpTarget::new(options, clients)?))
+            }
+            McpConfig::Stdio(stdio) => {
+                let options = StdioTargetOptions {
+                    name: target.name.clone(),
+                    command: stdio.command.clone(),
+                    args: stdio.args.clone(),
+                    env: SecretEnv::new(stdio.env.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()))),
+                    cwd: stdio.cwd.clone(),
+                    mode: match stdio.mode {
+                        config::ProcessMode::PerSession => ProcessMode::PerSession,
+                        config::ProcessMode::Shared => ProcessMode::Shared,
+                    },
+                    limits: target.link_limits(),
+                };
+                Ok(Arc::new(StdioTarget::new(options, self.processes.clone())))
+            }
+        }
+    }
+}
+
+/// All targets of a configuration, to be tried once.
+pub fn targets_of(config: &Config) -> Vec<(String, Arc<dyn Target>)> {
+    let mut builder = Builder::new(config);
+    config
+        .gateways
+        .iter()
+        .flat_map(|gateway| {
+            let plans = builder.plans(config, gateway);
+            plans.into_iter().map(|plan| (gateway.name.clone(), plan.target))
+        })
+        .collect()
 }

@@ -9,14 +9,15 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use parking_lot::Mutex;
 use sessiongate_actors::directory::SessionDirectory;
 use sessiongate_actors::gateway::Gateway;
+use sessiongate_actors::settings::GatewaySettings;
 use sessiongate_actors::supervisor::{RESYNC_QUEUE, TargetSupervisor};
 use sessiongate_protocol::sealer::Sealer;
-use sessiongate_storage::{CatalogueStore, SessionStore};
+use sessiongate_storage::{CatalogueStore, MemoryStore, SessionStore};
 use tokio::sync::mpsc;
 
 use super::ApiKeys;
 use super::build::{self, Builder};
-use crate::config::Config;
+use crate::config::{Config, GatewayConfig};
 use crate::http::{OriginGuard, StreamTiming};
 
 /// One gateway as the data plane serves it.
@@ -25,6 +26,8 @@ pub struct Served {
     pub gateway: Arc<Gateway>,
     /// Who may call.
     pub keys: ApiKeys,
+    /// Sessions are kept; else each request stands alone.
+    pub sessions: bool,
     /// Answers may be streams.
     pub streaming: bool,
     /// How streams behave.
@@ -86,12 +89,13 @@ impl Runtime {
         let mut table = HashMap::new();
         for gateway in &config.gateways {
             let settings = build::settings(gateway);
-            let supervisor = self.supervisor(&gateway.name, settings.clone());
+            let supervisor = self.supervisor(gateway, settings.clone());
             let plans = self.builder.lock().plans(config, gateway);
             supervisor.apply(settings, plans).await;
             let served = Served {
                 gateway: supervisor.gateway().clone(),
                 keys: ApiKeys::new(&gateway.api_keys),
+                sessions: gateway.sessions.settings().is_some(),
                 streaming: gateway.streaming,
                 timing: build::timing(gateway),
             };
@@ -112,18 +116,23 @@ impl Runtime {
 
     fn supervisor(
         &self,
-        name: &str,
-        settings: sessiongate_actors::settings::GatewaySettings,
+        config: &GatewayConfig,
+        settings: GatewaySettings,
     ) -> Arc<TargetSupervisor> {
         let mut supervisors = self.supervisors.lock();
-        if let Some(known) = supervisors.get(name) {
+        if let Some(known) = supervisors.get(&config.name) {
             return known.clone();
         }
         let (wish, wishes) = mpsc::channel(RESYNC_QUEUE);
-        let gateway = Arc::new(Gateway::new(settings, self.sessions.clone(), self.sealer.clone(), wish));
+        // Without sessions there is nothing that should outlive the process.
+        let store: Arc<dyn SessionStore> = match config.sessions.settings() {
+            Some(_) => self.sessions.clone(),
+            None => Arc::new(MemoryStore::default()),
+        };
+        let gateway = Arc::new(Gateway::new(settings, store, self.sealer.clone(), wish));
         let supervisor =
             TargetSupervisor::launch(gateway, self.directory.clone(), self.catalogues.clone(), wishes);
-        supervisors.insert(name.to_owned(), supervisor.clone());
+        supervisors.insert(config.name.clone(), supervisor.clone());
         supervisor
     }
 

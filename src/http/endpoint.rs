@@ -6,9 +6,10 @@ use actix_web::http::header::{ACCEPT, HeaderMap};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use sessiongate_actors::SessionError;
-use sessiongate_actors::directory::Principal;
+use sessiongate_actors::directory::{NewSession, Principal};
 use sessiongate_actors::session::SessionHandle;
-use sessiongate_protocol::{Era, Revision};
+use sessiongate_actors::session::core::EndReason;
+use sessiongate_protocol::{Era, RawJson, Revision};
 
 use super::{HttpError, delete, get, post, principal};
 use crate::gateway::{Runtime, Served};
@@ -44,6 +45,34 @@ pub async fn serve(
     }
 }
 
+/// A session for a request.
+pub struct Session {
+    handle: Arc<SessionHandle>,
+    /// Held for its drop.
+    #[allow(dead_code)]
+    ephemeral: Option<Ephemeral>,
+}
+
+/// Ends a session that was made for one request.
+struct Ephemeral(Arc<SessionHandle>);
+
+impl Drop for Ephemeral {
+    fn drop(&mut self) {
+        let handle = self.0.clone();
+        actix_rt::spawn(async move {
+            let _ = handle.end(EndReason::Deleted).await;
+        });
+    }
+}
+
+impl std::ops::Deref for Session {
+    type Target = SessionHandle;
+
+    fn deref(&self) -> &SessionHandle {
+        &self.handle
+    }
+}
+
 // === impl Caller ===
 
 impl Caller<'_> {
@@ -59,7 +88,10 @@ impl Caller<'_> {
 
     /// The session that the request names. 400 without a name, 404 for anything that is not a live session of this
     /// principal.
-    pub async fn session(&self) -> Result<Arc<SessionHandle>, HttpError> {
+    pub async fn session(&self) -> Result<Session, HttpError> {
+        if !self.gateway.sessions {
+            return self.ephemeral().await;
+        }
         let id = self.session_id()?.ok_or_else(|| {
             HttpError::Header("`Mcp-Session-Id` is missing: send `initialize` first, then its answer's session id".into())
         })?;
@@ -68,7 +100,31 @@ impl Caller<'_> {
             .directory()
             .find(&self.gateway.gateway, &self.principal, id)
             .await
+            .map(|handle| Session { handle, ephemeral: None })
             .map_err(|error| HttpError::session(error, None))
+    }
+
+    /// Without sessions a client has no capabilities that outlive its request: nobody can be asked anything.
+    async fn ephemeral(&self) -> Result<Session, HttpError> {
+        self.check_version()?;
+        let revision = self
+            .headers()
+            .get(PROTOCOL_VERSION)
+            .and_then(|value| Revision::parse(value.to_str().ok()?.trim()))
+            .unwrap_or(Revision::V2025_03_26);
+        let client_info = serde_json::json!({"name": "unknown", "version": "0"});
+        let new = NewSession {
+            revision,
+            capabilities: RawJson::EMPTY_OBJECT,
+            client_info: RawJson::from_serialize(&client_info).unwrap_or(RawJson::EMPTY_OBJECT),
+        };
+        let handle = self
+            .runtime
+            .directory()
+            .ephemeral(&self.gateway.gateway, &self.principal, new)
+            .await
+            .map_err(|error| HttpError::session(error, None))?;
+        Ok(Session { ephemeral: Some(Ephemeral(handle.clone())), handle })
     }
 
     /// `MCP-Protocol-Version` must be a revision that has sessions. One that differs from the session's is accepted:

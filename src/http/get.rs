@@ -7,7 +7,7 @@ use super::endpoint::{Caller, gone};
 use super::{HttpError, stream};
 
 pub async fn serve(caller: &Caller<'_>) -> Result<HttpResponse, HttpError> {
-    if !caller.gateway.streaming {
+    if !caller.gateway.streaming || !caller.gateway.sessions {
         return Err(HttpError::Method { method: "GET".into(), allow: "POST, DELETE" });
     }
     let (_, sse) = caller.accepts();

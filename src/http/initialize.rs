@@ -37,6 +37,13 @@ pub async fn serve(caller: &Caller<'_>, request: Request) -> Result<HttpResponse
         Err(error) => return Ok(refuse(&request, &format!("`params` of `initialize`: {error}"))),
     };
     let revision = Revision::negotiate(&params.protocol_version);
+    if !caller.gateway.sessions {
+        let body = jsonrpc::response(Some(&request.id), &ResponseBody::Result(result(&caller.gateway.gateway, revision)));
+        return Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).body(body));
+    }
+    if caller.runtime.is_shutting_down() {
+        return Err(HttpError::ShuttingDown);
+    }
     let new = NewSession { revision, capabilities: params.capabilities, client_info: params.client_info };
     let result = result(&caller.gateway.gateway, revision);
     let (id, _) = caller

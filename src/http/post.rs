@@ -7,10 +7,10 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::web::{Bytes, Payload};
 use sessiongate_actors::SessionError;
-use sessiongate_actors::session::{CallAnswer, SessionHandle};
+use sessiongate_actors::session::CallAnswer;
 use sessiongate_protocol::{Message, ParseError, Request};
 
-use super::endpoint::{Caller, gone};
+use super::endpoint::{Caller, Session, gone};
 use super::{HttpError, body, initialize, stream};
 
 /// A call that is quiet for this long gets a stream, so that proxies see life and the client can resume.
@@ -68,7 +68,7 @@ fn with_id(error: HttpError, id: Option<&sessiongate_protocol::RequestId>) -> Ht
 
 async fn call(
     caller: &Caller<'_>,
-    session: std::sync::Arc<SessionHandle>,
+    session: Session,
     request: Request,
 ) -> Result<HttpResponse, HttpError> {
     let id = request.id.clone();

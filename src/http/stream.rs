@@ -9,12 +9,12 @@ use actix_web::HttpResponse;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::web::Bytes;
 use futures_util::stream;
-use sessiongate_actors::session::{Attachment, SessionHandle, StreamItem};
+use sessiongate_actors::session::{Attachment, StreamItem};
 use sessiongate_protocol::{EventId, StreamId, sse};
 use sessiongate_storage::{Replay, SessionStore};
 use tokio::time::{Instant, timeout_at};
 
-use super::endpoint::Caller;
+use super::endpoint::{Caller, Session};
 
 /// Events read from the log at once.
 const REPLAY: usize = 64;
@@ -31,7 +31,7 @@ pub struct StreamTiming {
 }
 
 /// The response that carries a stream.
-pub fn response(caller: &Caller<'_>, session: Arc<SessionHandle>, attachment: Attachment) -> HttpResponse {
+pub fn response(caller: &Caller<'_>, session: Session, attachment: Attachment) -> HttpResponse {
     metrics::gauge!("sessiongate_streams_open").increment(1.0);
     let timing = caller.gateway.timing;
     let close_at = timing
@@ -76,7 +76,7 @@ struct Reader {
 
 /// Tells the session when the connection is gone, however it went.
 struct Guard {
-    session: Arc<SessionHandle>,
+    session: Session,
     stream: StreamId,
     conn: sessiongate_actors::session::core::ConnId,
 }

@@ -1,9 +1,19 @@
 //! The outgoing side: links to MCP servers over streamable HTTP, HTTP+SSE and stdio.
 
+mod backoff;
 pub mod error;
+pub mod guard;
+mod handshake;
+pub mod http;
 pub mod link;
+mod pending;
+pub mod secret;
+mod sse;
 
 pub use error::TargetError;
+pub use guard::AddressPolicy;
+pub use http::{HttpClients, HttpOptions, HttpTarget, HttpTargetOptions, Transport};
 pub use link::{
-    CallReply, Hello, Link, LinkEvent, LinkSink, Listening, Origin, SavedLink, SinkClosed, Target, Welcome,
+    CallReply, Hello, Link, LinkEvent, LinkSink, Listening, Origin, SavedLink, SinkClosed, Target, Welcome, LinkLimits
 };
+pub use secret::{HeaderError, SecretEnv, SecretHeaders};

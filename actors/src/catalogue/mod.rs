@@ -1,6 +1,5 @@
 //! What targets offer: one catalogue for each target, and the gateway's published snapshot of all of them.
 
-
 mod snapshot;
 mod target;
 

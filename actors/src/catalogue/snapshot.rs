@@ -166,6 +166,11 @@ impl Snapshot {
         self.lists[kind as usize].len()
     }
 
+    /// Whether a list has this name or URI.
+    pub fn has(&self, kind: ListKind, exposed: &str) -> bool {
+        self.index[kind as usize].contains_key(exposed)
+    }
+
     /// Where a tool or a prompt is. A name that is not in the catalogue goes to a target only if that target has
     /// never been synchronised and no other could be meant.
     pub fn route_name(&self, kind: ListKind, exposed: &str) -> Option<Route> {
@@ -234,9 +239,14 @@ fn merge(gateway: &GatewaySettings, targets: &[TargetState], kind: ListKind) -> 
     let mut found: Vec<(u16, String, &RawJson)> = Vec::new();
     for (target, at) in targets.iter().zip(0u16..) {
         for json in target.catalogue.iter().flat_map(|catalogue| catalogue.list(kind)) {
-            let key = Members::of(json).ok().and_then(|members| members.get_str(kind.key()).map(|key| key.into_owned()));
+            let key =
+                Members::of(json).ok().and_then(|members| members.get_str(kind.key()).map(|key| key.into_owned()));
             let Some(key) = key else {
-                tracing::warn!(target_name = &*target.settings.name, list = kind.method(), "dropped an item without a key");
+                tracing::warn!(
+                    target_name = &*target.settings.name,
+                    list = kind.method(),
+                    "dropped an item without a key"
+                );
                 continue;
             };
             *offered.entry(key.clone()).or_default() += 1;
@@ -277,7 +287,9 @@ fn merge(gateway: &GatewaySettings, targets: &[TargetState], kind: ListKind) -> 
             };
             let mut best: HashMap<&str, u16> = HashMap::new();
             for (at, uri, _) in &found {
-                best.entry(uri).and_modify(|known| *known = std::cmp::min_by_key(*known, *at, |at| rank(*at))).or_insert(*at);
+                best.entry(uri)
+                    .and_modify(|known| *known = std::cmp::min_by_key(*known, *at, |at| rank(*at)))
+                    .or_insert(*at);
             }
             let mut seen = std::collections::HashSet::new();
             found

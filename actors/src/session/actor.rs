@@ -16,9 +16,9 @@ use tokio::task::AbortHandle;
 use super::connection::{Attachment, StreamItem};
 use super::core::{CallId, ConnId, Effect, EndReason, Env, Generation, Input, SessionCore, SessionView, Step};
 use super::handle::{CallAnswer, MAILBOX, SessionHandle};
-use crate::clock;
 use crate::error::SessionError;
 use crate::gateway::Gateway;
+use crate::{clock, crash};
 
 /// One session in memory.
 pub struct SessionActor {
@@ -40,6 +40,8 @@ pub struct SessionActor {
     /// The first step of a restored session.
     pub(super) first_step: Option<Step>,
     ended: Vec<oneshot::Sender<()>>,
+    /// As the gauge knows it.
+    questions: usize,
     pub(super) on_stop: Option<Box<dyn FnOnce(Option<EndReason>)>>,
     pub(super) stopping: bool,
 }
@@ -158,6 +160,7 @@ impl SessionActor {
             timer: None,
             first_step,
             ended: Vec::new(),
+            questions: 0,
             on_stop: Some(on_stop),
             stopping: false,
         };
@@ -172,7 +175,10 @@ impl SessionActor {
         // A panic must cost this session only, and its state is not to be trusted after one: it is rebuilt from the
         // store by the next request.
         match catch_unwind(AssertUnwindSafe(|| self.core.step(input, &env))) {
-            Ok(step) => self.perform(step, ctx),
+            Ok(step) => {
+                self.count_questions(self.core.pending_questions());
+                self.perform(step, ctx);
+            }
             Err(_) => {
                 metrics::counter!("sessiongate_session_panics_total").increment(1);
                 tracing::error!(session = %self.lease.key, "a session panicked; it will be rebuilt from the store");
@@ -198,6 +204,7 @@ impl SessionActor {
             }
             return;
         }
+        crash::point("commit:before");
         let number = self.first_waiting + self.waiting.len() as u64;
         self.waiting.push_back(Waiting { committed: false, effects: step.durable });
         let commit = self.gateway.store.commit(&self.lease, step.batch);
@@ -208,7 +215,17 @@ impl SessionActor {
         });
     }
 
+    fn count_questions(&mut self, now: usize) {
+        let before = std::mem::replace(&mut self.questions, now);
+        if before != now {
+            let gauge = metrics::gauge!("sessiongate_questions_pending");
+            // Far below 2^52, so exact.
+            gauge.increment(now as f64 - before as f64);
+        }
+    }
+
     fn on_committed(&mut self, number: u64, result: Result<(), StoreError>, ctx: &mut Context<Self>) {
+        crash::point("commit:done");
         if let Err(error) = result {
             metrics::counter!("sessiongate_store_failures_total").increment(1);
             tracing::error!(session = %self.lease.key, %error, "a session could not be stored; it leaves memory");
@@ -241,6 +258,7 @@ impl SessionActor {
 
     pub(super) fn stop(&mut self, ended: Option<EndReason>, ctx: &mut Context<Self>) {
         self.stopping = true;
+        self.count_questions(0);
         for (_, task) in self.running.drain() {
             task.abort();
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix::prelude::*;
 use bytes::Bytes;
 use sessiongate_protocol::StreamId;
+use sessiongate_protocol::cursor::ListKind;
 use sessiongate_storage::Timestamp;
 use sessiongate_targets::{Hello, Link, SavedLink, TargetError};
 use tokio::sync::mpsc;
@@ -15,7 +16,7 @@ use super::connection::{Attachment, CONNECTION_QUEUE, StreamItem};
 use super::core::{Answer, CallId, CallSummary, ConnId, Effect, Generation, Input};
 use super::handle::CallAnswer;
 use super::sink::SessionSink;
-use crate::clock;
+use crate::{clock, crash};
 
 /// Longest wait for a target to accept a notification or an answer.
 const POST_DEADLINE: Duration = Duration::from_secs(30);
@@ -43,6 +44,7 @@ impl SessionActor {
                 if let Some(reply) = self.acknowledgements.remove(&call) {
                     let _ = reply.send(Ok(()));
                 }
+                crash::point("answer:accepted");
             }
             Effect::Rejected(call, error) => {
                 if let Some(reply) = self.acknowledgements.remove(&call) {
@@ -58,6 +60,7 @@ impl SessionActor {
             Effect::Frame { stream, seq, frame } => {
                 self.durable.insert(stream, seq);
                 self.show(stream, StreamItem::Frame { seq, frame });
+                crash::point("event:shown");
             }
             Effect::EndStream(stream) => {
                 self.show(stream, StreamItem::End);
@@ -84,8 +87,7 @@ impl SessionActor {
                 }
             }
             Effect::CloseLink { target, generation, goodbye } => {
-                let found =
-                    self.links.iter().position(|open| open.target == target && open.generation == generation);
+                let found = self.links.iter().position(|open| open.target == target && open.generation == generation);
                 if let Some(at) = found {
                     let link = self.links.swap_remove(at).link;
                     if goodbye {
@@ -212,6 +214,7 @@ impl SessionActor {
                 Send::After(event) => link.resume(id, &event, deadline).await,
             };
             if call != OWN {
+                crash::point("call:done");
                 if let Err(error) = &result {
                     tracing::debug!(target_name = &*target, error = error.code(), detail = ?error, "a call failed downstream");
                 }
@@ -240,6 +243,7 @@ impl SessionActor {
                 None => Err(TargetError::Closed),
             };
             if let Some(question) = question {
+                crash::point("answer:posted");
                 let _ = addr.send(Event::Input(Input::AnswerPosted { question, result })).await;
             }
         });
@@ -252,11 +256,14 @@ impl SessionActor {
         }
         let took = clock::now().since(summary.started);
         let target = summary.target.as_deref().unwrap_or("-").to_owned();
-        metrics::histogram!("sessiongate_call_duration_seconds", "target" => target.clone()).record(took.as_secs_f64());
+        let tool = self.tool_label(&summary);
+        metrics::histogram!("sessiongate_call_duration_seconds", "target" => target.clone(), "tool" => tool.clone())
+            .record(took.as_secs_f64());
         metrics::counter!(
             "sessiongate_calls_total",
             "gateway" => self.gateway.name.to_string(),
             "target" => target,
+            "tool" => tool,
             "outcome" => summary.outcome
         )
         .increment(1);
@@ -271,6 +278,17 @@ impl SessionActor {
             duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             "call"
         );
+    }
+}
+
+impl SessionActor {
+    /// A label takes only names of the catalogue: clients can make up others without end.
+    fn tool_label(&self, summary: &CallSummary) -> String {
+        let known = |name: &str| self.gateway.catalogue().has(ListKind::Tools, name);
+        match summary.name.as_deref() {
+            Some(name) if &*summary.method == "tools/call" && known(name) => name.to_owned(),
+            _ => "-".to_owned(),
+        }
     }
 }
 

@@ -12,7 +12,6 @@ use tokio::sync::oneshot;
 use super::fetch::fetch;
 use super::sink::{Heard, catalogue_sink};
 use crate::catalogue::TargetCatalogue;
-use crate::clock;
 
 /// Changes that come together are fetched together.
 const DEBOUNCE: Duration = Duration::from_millis(200);

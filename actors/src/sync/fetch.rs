@@ -79,27 +79,37 @@ async fn read_list(link: &dyn Link, list: ListKind, target: &str, id: &mut i64) 
     let mut cursor: Option<String> = None;
     for _ in 0..MAX_PAGES {
         *id += 1;
-        let params = cursor
-            .as_ref()
-            .and_then(|cursor| RawJson::from_serialize(&serde_json::json!({"cursor": cursor})).ok());
+        let params =
+            cursor.as_ref().and_then(|cursor| RawJson::from_serialize(&serde_json::json!({"cursor": cursor})).ok());
         let body = jsonrpc::request(&RequestId::integer(*id), list.method(), params.as_ref());
         let reply = link.call(*id, body, Instant::now() + PAGE_DEADLINE).await?;
         let result = match reply.response.body {
             ResponseBody::Result(result) => result,
             // A capability without its list is common for templates: the rest of the catalogue is good.
             ResponseBody::Error(error) => {
-                tracing::warn!(target_name = target, list = list.method(), error = error.as_str(), "a list was refused");
+                tracing::warn!(
+                    target_name = target,
+                    list = list.method(),
+                    error = error.as_str(),
+                    "a list was refused"
+                );
                 return Ok(items);
             }
         };
-        let wrong =
-            |error: serde_json::Error| TargetError::Protocol { detail: format!("{} cannot be read: {error}", list.method()) };
+        let wrong = |error: serde_json::Error| TargetError::Protocol {
+            detail: format!("{} cannot be read: {error}", list.method()),
+        };
         let members = Members::of(&result).map_err(wrong)?;
         if let Some(page) = members.get(list.member()) {
             items.extend(serde_json::from_str::<Vec<RawJson>>(page.get()).map_err(wrong)?);
         }
         if items.len() > MAX_ITEMS {
-            tracing::warn!(target_name = target, list = list.method(), limit = MAX_ITEMS, "a list is too long and was cut off");
+            tracing::warn!(
+                target_name = target,
+                list = list.method(),
+                limit = MAX_ITEMS,
+                "a list is too long and was cut off"
+            );
             items.truncate(MAX_ITEMS);
             return Ok(items);
         }

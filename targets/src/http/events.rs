@@ -47,6 +47,8 @@ struct Bounded {
     limit: usize,
     idle: Duration,
     sleep: Pin<Box<Sleep>>,
+    /// The silence begins when somebody listens, not while the last event was being delivered.
+    rearm: bool,
 }
 
 /// Counts the bytes since the last blank line. Comments count too: a comment without end is as bad as an event.
@@ -54,6 +56,8 @@ struct Bounded {
 struct EventCounter {
     since_blank: usize,
     line_has_bytes: bool,
+    /// The last byte ended a line as CR; an LF right after it is the rest of that line end.
+    after_cr: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +84,7 @@ impl Events {
             limit,
             idle,
             sleep: Box::pin(tokio::time::sleep(idle)),
+            rearm: false,
         };
         Self { inner: SseByteStream::new(bounded), target }
     }
@@ -142,6 +147,9 @@ impl Stream for Bounded {
         let this = &mut *self;
         let piece = match this.pieces.poll_next_unpin(cx) {
             Poll::Pending => {
+                if std::mem::take(&mut this.rearm) {
+                    this.sleep.as_mut().reset(Instant::now() + this.idle);
+                }
                 ready!(this.sleep.as_mut().poll(cx));
                 return Poll::Ready(Some(Err(ReadError::Silent(this.idle))));
             }
@@ -149,7 +157,7 @@ impl Stream for Bounded {
             Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(ReadError::Http(error.without_url())))),
             Poll::Ready(Some(Ok(piece))) => piece,
         };
-        this.sleep.as_mut().reset(Instant::now() + this.idle);
+        this.rearm = true;
         if this.counter.largest(&piece) > this.limit {
             return Poll::Ready(Some(Err(ReadError::TooLarge(this.limit))));
         }
@@ -164,30 +172,25 @@ impl EventCounter {
     fn largest(&mut self, piece: &[u8]) -> usize {
         let mut largest = 0;
         let mut start = 0;
-        // A CR of a CRLF ends its line, and the LF then looks like a second, blank one: so a CRLF line would count
-        // as the end of an event. Only a line without CR and LF that follows a line end by LF or lone CR is blank.
         for at in memchr::memchr2_iter(b'\n', b'\r', piece) {
-            self.line_has_bytes |= at > start;
             self.since_blank += at + 1 - start;
             largest = largest.max(self.since_blank);
-            let crlf_tail = piece[at] == b'\n' && at == start && self.tail_of_crlf(piece, at);
-            if !crlf_tail {
-                if !self.line_has_bytes {
+            let ends_line_already_ended = piece[at] == b'\n' && self.after_cr && at == start;
+            if !ends_line_already_ended {
+                if !self.line_has_bytes && at == start {
                     self.since_blank = 0;
                 }
                 self.line_has_bytes = false;
             }
+            self.after_cr = piece[at] == b'\r';
             start = at + 1;
         }
-        self.line_has_bytes |= start < piece.len();
+        if start < piece.len() {
+            self.line_has_bytes = true;
+            self.after_cr = false;
+        }
         self.since_blank += piece.len() - start;
         largest.max(self.since_blank)
-    }
-
-    /// Whether the LF at `at` belongs to a CR right before it. At the start of a piece this cannot be seen; then a
-    /// split CRLF may reset the count early, once for each piece, which keeps the bound at a piece more.
-    fn tail_of_crlf(&self, piece: &[u8], at: usize) -> bool {
-        at > 0 && piece[at - 1] == b'\r'
     }
 }
 
@@ -207,6 +210,7 @@ mod tests {
         assert_eq!(largest(&["data: a\ndata: b\n\n"]), 17);
         assert_eq!(largest(&["data: a\r\ndata: b\r\n\r\n"]), 19);
         assert_eq!(largest(&["data", ": a", "aaaa"]), 11);
+        assert_eq!(largest(&["data: a\r", "\ndata: b\r", "\ndata: c\r", "\n"]), 27);
         assert_eq!(largest(&[": ping\n\n", ": ping\n\n", ": ping\n\n"]), 8);
     }
 }

@@ -41,7 +41,8 @@ impl SessionCore {
                     self.post(&target, body, None, false, step);
                 }
             }
-            "notifications/roots/list_changed" => {
+            // Targets were told of roots only if the client has them.
+            "notifications/roots/list_changed" if self.declares("roots") => {
                 let body = jsonrpc::notification(&notification.method, params);
                 let targets: Vec<Arc<str>> = self.links.keys().cloned().collect();
                 for target in targets {
@@ -74,7 +75,11 @@ impl SessionCore {
             // The target waits for something: it learns that the client's answer did not fit.
             Err(reason) => jsonrpc::response(
                 Some(&downstream_id),
-                &jsonrpc::error_body(codes::INVALID_PARAMS, &format!("the client's answer does not fit: {reason}"), None),
+                &jsonrpc::error_body(
+                    codes::INVALID_PARAMS,
+                    &format!("the client's answer does not fit: {reason}"),
+                    None,
+                ),
             ),
         };
         if let Some(question) = self.questions.get_mut(&number) {

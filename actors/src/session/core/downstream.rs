@@ -9,7 +9,7 @@ use sessiongate_protocol::meta;
 use sessiongate_protocol::{Message, Notification, RawJson, Request, Response, ResponseBody, codes, jsonrpc, progress};
 use sessiongate_targets::{CallReply, LinkEvent, Origin, TargetError};
 
-use super::replies::Failure;
+use super::links::{ACCEPTED, LinkState};
 use super::requests::LOG_LEVELS;
 use super::{CallId, CallKind, Effect, Env, Generation, SessionCore, Step};
 use crate::catalogue::ListKind;
@@ -17,6 +17,17 @@ use crate::settings::{Listing, Naming};
 
 /// URL elicitations remembered for `notifications/elicitation/complete`.
 const ELICITATION_IDS: usize = 256;
+
+/// Where a message of a target came from.
+#[derive(Clone, Copy)]
+pub(super) enum Source {
+    /// From the stream of a call.
+    Call(CallId),
+    /// From the stream of a call that is no longer there.
+    EndedCall,
+    /// From outside calls.
+    Standing,
+}
 
 // === impl SessionCore ===
 
@@ -29,35 +40,21 @@ impl SessionCore {
         env: &Env<'_>,
         step: &mut Step,
     ) {
-        let Some(call) = self.calls.get_mut(&id) else { return };
+        let Some(call) = self.calls.get(&id) else { return };
         if call.generation != generation {
             return;
         }
         let target = call.target.clone();
+        if let Err(TargetError::SessionGone | TargetError::Closed | TargetError::Process { .. }) = &result
+            && self.is_current(&target, generation)
+        {
+            self.on_link_lost(&target, env, step);
+        }
         match result {
-            Ok(CallReply { response, event_id }) => {
-                if event_id.is_some() {
-                    call.last_event = event_id;
-                }
-                self.on_result(id, response, &target, env, step);
-            }
-            Err(error) if self.may_retry(id, &error) => {
-                if self.is_current(&target, generation) {
-                    self.on_link_lost(&target, env, step);
-                }
-                self.dispatch(id, &target, step);
-            }
-            Err(error) => {
-                if matches!(error, TargetError::SessionGone) && self.is_current(&target, generation) {
-                    self.on_link_lost(&target, env, step);
-                }
-                if let Some(CallKind::List { list }) = self.calls.get(&id).map(|call| call.kind.clone()) {
-                    tracing::warn!(target_name = &*target, error = error.code(), "a live list goes on without a target");
-                    let body = self.page_without(list, &target, env);
-                    return self.finish_call(id, &body, error.code(), env, step);
-                }
-                self.fail_call(id, &Failure::of_target(&target, &error), env, step);
-            }
+            // Nothing follows a response: its event id is of no use.
+            Ok(CallReply { response, .. }) => self.on_result(id, response, &target, env, step),
+            Err(error) if self.may_retry(id, &error) => self.dispatch(id, &target, step),
+            Err(error) => self.fail_by_target(id, &error, env, step),
         }
     }
 
@@ -93,7 +90,11 @@ impl SessionCore {
             },
             ResponseBody::Error(error) => {
                 outcome = "error";
-                self.on_target_error(error, target)
+                match &kind {
+                    // Of a cursor the client must hear; else one target must not spoil the list of all.
+                    CallKind::List { list } if !is_invalid_params(&error) => self.page_without(*list, target, env),
+                    _ => self.on_target_error(error, target),
+                }
             }
         };
         self.finish_call(id, &body, outcome, env, step);
@@ -105,6 +106,12 @@ impl SessionCore {
             return ResponseBody::Error(error);
         }
         match UrlRequired::read(&error) {
+            Ok(_) if !self.elicitation().url => {
+                let message = format!(
+                    "target `{target}` needs a page to be visited first, and the client did not declare URL mode elicitation"
+                );
+                jsonrpc::error_body(codes::INTERNAL_ERROR, &message, None)
+            }
             Ok(required) => {
                 for id in &required.ids {
                     self.remember_elicitation(id, target);
@@ -128,10 +135,9 @@ impl SessionCore {
 
     pub(super) fn time_out(&mut self, id: CallId, env: &Env<'_>, step: &mut Step) {
         let Some(call) = self.calls.get(&id) else { return };
-        let target = call.target.clone();
         let error = TargetError::TimedOut(call.deadline.since(call.started));
         self.cancel_downstream(id, Some("the gateway's deadline for the call passed"), step);
-        self.fail_call(id, &Failure::of_target(&target, &error), env, step);
+        self.fail_by_target(id, &error, env, step);
     }
 
     pub(super) fn on_link_event(
@@ -152,20 +158,26 @@ impl SessionCore {
                     Origin::Call(id) => self.links.get(target).and_then(|link| link.call_of(id)),
                     Origin::Standing => None,
                 };
-                // Stored with whatever is done about the message: see the module's first lines.
-                if let (Some(call), Some(event_id)) = (call, event_id)
-                    && let Some(state) = self.calls.get_mut(&call)
-                {
-                    state.last_event = Some(event_id);
+                let numbered = event_id.is_some();
+                if let Some(state) = call.and_then(|call| self.calls.get_mut(&call)) {
+                    // Whoever speaks on the call's stream took the call: it is never sent again.
+                    state.attempts = ACCEPTED;
+                    // Stored with whatever is done about the message: see the module's first lines.
+                    state.last_event = event_id.or(state.last_event.take());
                 }
+                let source = match (origin, call) {
+                    (_, Some(call)) => Source::Call(call),
+                    (Origin::Call(_), None) => Source::EndedCall,
+                    (Origin::Standing, None) => Source::Standing,
+                };
                 match message {
-                    Message::Request(request) => self.on_target_request(target, call, request, env, step),
+                    Message::Request(request) => self.on_target_request(target, source, request, env, step),
                     Message::Notification(notification) => {
-                        self.on_target_notification(target, call, notification, env, step);
+                        self.on_target_notification(target, source, notification, env, step);
                     }
                     Message::Response(_) => {}
                 }
-                if let Some(call) = call {
+                if let (Some(call), true) = (call, numbered) {
                     self.store_call(call, step);
                 }
             }
@@ -175,7 +187,7 @@ impl SessionCore {
     fn on_target_request(
         &mut self,
         target: &Arc<str>,
-        call: Option<CallId>,
+        source: Source,
         request: Request,
         env: &Env<'_>,
         step: &mut Step,
@@ -186,10 +198,11 @@ impl SessionCore {
                 self.post(target, body, None, true, step);
             }
             "elicitation/create" | "sampling/createMessage" | "roots/list" => {
-                self.ask(target, call, request, env, step);
+                self.ask(target, source, request, env, step);
             }
             method => {
-                let body = jsonrpc::error_body(codes::METHOD_NOT_FOUND, &format!("method `{method}` is not known"), None);
+                let body =
+                    jsonrpc::error_body(codes::METHOD_NOT_FOUND, &format!("method `{method}` is not known"), None);
                 self.post(target, jsonrpc::response(Some(&request.id), &body), None, true, step);
             }
         }
@@ -198,7 +211,7 @@ impl SessionCore {
     fn on_target_notification(
         &mut self,
         target: &Arc<str>,
-        call: Option<CallId>,
+        source: Source,
         notification: Notification,
         env: &Env<'_>,
         step: &mut Step,
@@ -221,7 +234,7 @@ impl SessionCore {
                     self.withdraw_question(target, &id, env, step);
                 }
             }
-            "notifications/message" => self.on_log_message(target, call, params, env, step),
+            "notifications/message" => self.on_log_message(target, source, params, env, step),
             "notifications/resources/updated" => {
                 let uri = params.and_then(|params| meta::uri_of(params).ok().map(std::borrow::Cow::into_owned));
                 let mark = uri.map(|uri| format!("updated:{uri}").into());
@@ -234,14 +247,14 @@ impl SessionCore {
                 });
                 if known {
                     let message = jsonrpc::notification(&notification.method, params);
-                    self.send_related(target, call, message, env, step);
+                    self.send_related(target, source, message, env, step);
                 }
             }
             // Tasks come with their own issue; nothing was negotiated, so nothing is due.
             "notifications/tasks/status" => {}
             _ => {
                 let message = jsonrpc::notification(&notification.method, params);
-                self.send_related(target, call, message, env, step);
+                self.send_related(target, source, message, env, step);
             }
         }
     }
@@ -264,7 +277,7 @@ impl SessionCore {
     fn on_log_message(
         &mut self,
         target: &Arc<str>,
-        call: Option<CallId>,
+        source: Source,
         params: Option<&RawJson>,
         env: &Env<'_>,
         step: &mut Step,
@@ -288,20 +301,24 @@ impl SessionCore {
                 members.with(&[("logger", Some(&serde_json::to_string(&logger).unwrap_or_default()))])
             }
         };
-        self.send_related(target, call, jsonrpc::notification("notifications/message", Some(&params)), env, step);
+        self.send_related(target, source, jsonrpc::notification("notifications/message", Some(&params)), env, step);
     }
 
     /// Sends a message on the stream of the call it came with; without one, on that of the only call that runs there;
-    /// else outside calls.
+    /// else outside calls. What comes late on the stream of a call that ended belongs to no other call.
     pub(super) fn send_related(
         &mut self,
         target: &Arc<str>,
-        call: Option<CallId>,
+        source: Source,
         message: Bytes,
         env: &Env<'_>,
         step: &mut Step,
     ) {
-        let call = call.or_else(|| self.links.get(target)?.only_call());
+        let call = match source {
+            Source::Call(call) => Some(call),
+            Source::Standing => self.links.get(target).and_then(LinkState::only_call),
+            Source::EndedCall => None,
+        };
         if let Some(stream) = call.and_then(|call| self.upgrade(call, env, step)) {
             return self.append(stream, &message, env, step);
         }
@@ -324,6 +341,11 @@ impl SessionCore {
             self.post(&target, body, None, false, step);
         }
     }
+}
+
+fn is_invalid_params(error: &RawJson) -> bool {
+    Members::of(error)
+        .is_ok_and(|members| members.get("code").is_some_and(|code| code.get().parse() == Ok(codes::INVALID_PARAMS)))
 }
 
 /// A tool's own failure: reported to the model, and not a success in the figures.

@@ -11,7 +11,6 @@ use sessiongate_targets::{CallReply, Hello, LinkEvent, Listening, SavedLink, Tar
 use crate::catalogue::Snapshot;
 use crate::error::SessionError;
 
-
 /// A request of the client while it runs. Assigned by the shell, never reused within a session's life in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallId(pub u64);

@@ -1,7 +1,8 @@
 //! Downstream sessions: opened on first use, one at a time, reused, opened again when the target forgot them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use sessiongate_protocol::{RawJson, RequestId, Revision, capabilities, jsonrpc};
@@ -14,6 +15,12 @@ use crate::catalogue::ServerCapabilities;
 
 /// A call is sent again this often at most, and only while its target certainly did not accept it.
 const MAX_ATTEMPTS: u8 = 2;
+/// The number of attempts that says that a target took the call, so that it is never sent again.
+pub(super) const ACCEPTED: u8 = u8::MAX;
+/// First and longest wait before a lost downstream session is opened again for its subscriptions.
+const REOPEN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// 2025-01-01, in milliseconds since the Unix epoch.
+const ID_EPOCH: u64 = 1_735_689_600_000;
 
 /// One downstream session of this session.
 #[derive(Default)]
@@ -24,6 +31,10 @@ pub(super) struct LinkState {
     /// Downstream ids of calls.
     calls: HashMap<i64, CallId>,
     listening: bool,
+    /// Lost or refused so often since it last stayed open.
+    losses: u32,
+    /// When it is opened again for its subscriptions.
+    reopen: Option<Timestamp>,
 }
 
 #[derive(Default)]
@@ -32,9 +43,17 @@ enum Phase {
     #[default]
     Idle,
     Stored(SavedLink),
-    /// Being opened: calls and messages wait.
-    Opening { calls: Vec<CallId>, posts: Vec<Waiting> },
-    Open { saved: Option<SavedLink>, capabilities: ServerCapabilities },
+    /// Being opened, perhaps from what is stored: calls and messages wait.
+    Opening {
+        saved: Option<SavedLink>,
+        calls: Vec<CallId>,
+        posts: Vec<Waiting>,
+    },
+    Open {
+        saved: Option<SavedLink>,
+        capabilities: ServerCapabilities,
+        since: Timestamp,
+    },
 }
 
 /// A message that is sent as soon as the link is open.
@@ -81,6 +100,14 @@ impl LinkState {
         self.calls.iter().max_by_key(|(id, _)| **id).map(|(_, call)| *call)
     }
 
+    pub(super) fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    pub(super) fn reopens_at(&self) -> Option<Timestamp> {
+        self.reopen
+    }
+
     pub(super) fn is_open(&self) -> bool {
         matches!(self.phase, Phase::Open { .. })
     }
@@ -97,16 +124,16 @@ impl LinkState {
     pub(super) fn saved(&self) -> Option<&SavedLink> {
         match &self.phase {
             Phase::Stored(saved) => Some(saved),
-            Phase::Open { saved, .. } => saved.as_ref(),
-            _ => None,
+            Phase::Open { saved, .. } | Phase::Opening { saved, .. } => saved.as_ref(),
+            Phase::Idle => None,
         }
     }
 
     /// Ids that a link taken up by another process may use: above all that this one can have used.
     pub(super) fn first_id_after_restart(now: Timestamp) -> i64 {
-        // Seconds << 20 stays below 2^53, which every JSON implementation keeps exact, and grows faster than a
-        // session can use ids.
-        i64::try_from((now.0 / 1000) << 20).unwrap_or(i64::MAX >> 1)
+        // Milliseconds << 12 grow faster than a session can use ids, and stay below 2^53, which every JSON
+        // implementation keeps exact, until 2094.
+        i64::try_from(now.0.saturating_sub(ID_EPOCH) << 12).unwrap_or(i64::MAX >> 1)
     }
 }
 
@@ -185,10 +212,13 @@ impl SessionCore {
         let link = self.link(target);
         link.generation.0 += 1;
         link.listening = false;
-        let saved = match std::mem::replace(&mut link.phase, Phase::Opening { calls, posts }) {
+        link.reopen = None;
+        let saved = match std::mem::take(&mut link.phase) {
             Phase::Stored(saved) => Some(saved),
             _ => None,
         };
+        // It stays in the record until it is known whether it could be taken up.
+        link.phase = Phase::Opening { saved: saved.clone(), calls, posts };
         let generation = link.generation;
         step.now.push(Effect::OpenLink { target: target.clone(), generation, hello, saved });
     }
@@ -223,19 +253,25 @@ impl SessionCore {
             None => env.catalogue.capabilities_of(target),
         };
         let fresh = welcome.is_some();
+        let changed = self.link(target).saved() != saved.as_ref();
+        self.dirty |= changed;
         let link = self.link(target);
-        let phase = std::mem::replace(&mut link.phase, Phase::Open { saved, capabilities });
-        self.dirty = true;
-        if fresh {
-            if capabilities.logging
-                && let Some(level) = self.log_level.clone()
-            {
-                self.send_level(target, &level, step);
-            }
-            self.resubscribe(target, env, step);
+        let phase = std::mem::replace(&mut link.phase, Phase::Open { saved, capabilities, since: env.now });
+        // Also on one that was taken up: the level may have changed meanwhile.
+        if capabilities.logging
+            && let Some(level) = self.log_level.clone()
+        {
+            self.send_level(target, &level, step);
         }
-        if let Phase::Opening { calls, posts } = phase {
+        if fresh {
+            self.abandon_older_questions(target, generation, env, step);
+            self.resubscribe(target, step);
+        }
+        if let Phase::Opening { calls, posts, .. } = phase {
             for waiting in posts {
+                if waiting.question.is_some_and(|number| !self.questions.contains_key(&number)) {
+                    continue;
+                }
                 step.durable.push(Effect::Post {
                     target: target.clone(),
                     generation,
@@ -244,7 +280,14 @@ impl SessionCore {
                 });
             }
             for call in calls {
-                self.send_now(call, target, generation, step);
+                let resumes = self.calls.get(&call).is_some_and(|call| call.last_event.is_some());
+                if fresh && resumes {
+                    // What the target of an earlier process did for it, this new session does not know.
+                    let error = TargetError::OutcomeUnknown { detail: "its downstream session is gone".into() };
+                    self.fail_by_target(call, &error, env, step);
+                } else {
+                    self.send_now(call, target, generation, step);
+                }
             }
         }
         self.listen_where_wanted(step);
@@ -262,20 +305,25 @@ impl SessionCore {
             return;
         }
         let link = self.link(target);
-        link.phase = Phase::Idle;
-        let calls: Vec<CallId> = link.calls.values().copied().collect();
-        for call in calls {
-            self.fail_call(call, &Failure::of_target(target, error), env, step);
+        let phase = std::mem::take(&mut link.phase);
+        self.dirty |= matches!(&phase, Phase::Opening { saved: Some(_), .. });
+        // Calls that still run on an older downstream session end on their own.
+        if let Phase::Opening { calls, .. } = phase {
+            for call in calls {
+                self.fail_by_target(call, error, env, step);
+            }
         }
         self.abandon_questions_of(target, env, step);
+        self.reopen_later(target, env);
     }
 
     /// The target forgot the session, or its process ended: what certainly was not accepted is sent again on a new
     /// one, all else ends on its own.
     pub(super) fn on_link_lost(&mut self, target: &Arc<str>, env: &Env<'_>, step: &mut Step) {
         let link = self.link(target);
-        if !matches!(link.phase, Phase::Open { .. }) {
-            return;
+        let Phase::Open { since, .. } = link.phase else { return };
+        if env.now.since(since) > REOPEN.1 {
+            link.losses = 0;
         }
         let generation = link.generation;
         // What the old session still reports comes with an old generation from now on.
@@ -284,8 +332,43 @@ impl SessionCore {
         self.dirty = true;
         step.now.push(Effect::CloseLink { target: target.clone(), generation, goodbye: false });
         self.abandon_questions_of(target, env, step);
-        if self.subscriptions.values().any(|owner| owner == target) {
-            self.open_link(target, Vec::new(), Vec::new(), step);
+        self.reopen_later(target, env);
+    }
+
+    /// Subscriptions need a downstream session: it is opened again after a while that grows with each loss.
+    fn reopen_later(&mut self, target: &Arc<str>, env: &Env<'_>) {
+        let wanted = self.subscriptions.values().any(|owner| owner == target);
+        let link = self.link(target);
+        link.losses = link.losses.saturating_add(1);
+        let wait = REOPEN.0.saturating_mul(1 << (link.losses - 1).min(6)).min(REOPEN.1);
+        link.reopen = wanted.then(|| env.now.plus(wait));
+    }
+
+    pub(super) fn reopen_links(&mut self, env: &Env<'_>, step: &mut Step) {
+        let due: Vec<Arc<str>> = self
+            .links
+            .iter_mut()
+            .filter(|(_, link)| link.reopen.is_some_and(|at| at <= env.now))
+            .map(|(target, link)| {
+                link.reopen = None;
+                target.clone()
+            })
+            .collect();
+        for target in due {
+            let wanted = self.subscriptions.values().any(|owner| *owner == target);
+            if wanted && matches!(self.link(&target).phase, Phase::Idle) {
+                self.open_link(&target, Vec::new(), Vec::new(), step);
+            }
+        }
+    }
+
+    /// After a restart: what is subscribed is heard again, without waiting for a call.
+    pub(super) fn take_up_subscriptions(&mut self, step: &mut Step) {
+        let owners: BTreeSet<Arc<str>> = self.subscriptions.values().cloned().collect();
+        for target in owners {
+            if matches!(self.link(&target).phase, Phase::Idle | Phase::Stored(_)) {
+                self.open_link(&target, Vec::new(), Vec::new(), step);
+            }
         }
     }
 
@@ -332,9 +415,16 @@ impl SessionCore {
             self.fail_call(call, &failure, env, step);
         }
         self.abandon_questions_of(target, env, step);
+        if let Some(link) = self.links.get_mut(target)
+            && matches!(link.phase, Phase::Stored(_))
+        {
+            // It belongs to the old target: its id must not be shown to the new one.
+            link.phase = Phase::Idle;
+        }
         self.let_go(target, true, step);
         if let Some(link) = self.links.get_mut(target) {
             link.generation.0 += 1;
+            link.reopen = None;
         }
         self.subscriptions.retain(|_, owner| owner != target);
         self.dirty = true;
@@ -343,6 +433,18 @@ impl SessionCore {
     /// The standing stream of a target is wanted while the client can hear it, or has subscriptions there.
     pub(super) fn listen_where_wanted(&mut self, step: &mut Step) {
         let heard = self.streams.live_standing().is_some();
+        if heard {
+            // Stored ones are taken up: nothing is sent for it.
+            let stored: Vec<Arc<str>> = self
+                .links
+                .iter()
+                .filter(|(_, link)| matches!(link.phase, Phase::Stored(_)))
+                .map(|(target, _)| target.clone())
+                .collect();
+            for target in stored {
+                self.open_link(&target, Vec::new(), Vec::new(), step);
+            }
+        }
         for (target, link) in &mut self.links {
             let wanted = heard || self.subscriptions.values().any(|owner| owner == target);
             if link.is_open() && link.listening != wanted {
@@ -378,7 +480,7 @@ impl SessionCore {
     }
 
     /// Subscriptions belong to the downstream session: a new one needs them again.
-    fn resubscribe(&mut self, target: &Arc<str>, _env: &Env<'_>, step: &mut Step) {
+    fn resubscribe(&mut self, target: &Arc<str>, step: &mut Step) {
         let uris: Vec<Box<str>> =
             self.subscriptions.iter().filter(|(_, owner)| *owner == target).map(|(uri, _)| uri.clone()).collect();
         for uri in uris {

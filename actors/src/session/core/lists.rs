@@ -24,7 +24,9 @@ impl SessionCore {
             return Ok(None);
         }
         let wrong = || {
-            Failure::invalid_params("`params.cursor` is not one that this session was given: list again without a cursor")
+            Failure::invalid_params(
+                "`params.cursor` is not one that this session was given: list again without a cursor",
+            )
         };
         let token = members.get_str("cursor").ok_or_else(wrong)?;
         Cursor::open(env.sealer, self.scope(list), &token).map(Some).ok_or_else(wrong)
@@ -35,7 +37,12 @@ impl SessionCore {
     }
 
     /// A page of the published catalogue.
-    pub(super) fn list_page(&self, list: ListKind, params: Option<&RawJson>, env: &Env<'_>) -> Result<RawJson, Failure> {
+    pub(super) fn list_page(
+        &self,
+        list: ListKind,
+        params: Option<&RawJson>,
+        env: &Env<'_>,
+    ) -> Result<RawJson, Failure> {
         let offset = match self.open_cursor(list, params, env)? {
             None => 0,
             Some(Cursor::Page { version, offset, .. }) if version == env.catalogue.version(list) => offset,
@@ -45,9 +52,9 @@ impl SessionCore {
             .catalogue
             .page(list, offset)
             .ok_or_else(|| Failure::invalid_params("`params.cursor` is past the end of the list"))?;
-        let next = page
-            .next
-            .and_then(|offset| self.seal_cursor(&Cursor::Page { list, version: env.catalogue.version(list), offset }, env));
+        let next = page.next.and_then(|offset| {
+            self.seal_cursor(&Cursor::Page { list, version: env.catalogue.version(list), offset }, env)
+        });
         Ok(page_body(list, page.items.into_iter().map(RawJson::as_str), next))
     }
 
@@ -107,9 +114,11 @@ impl SessionCore {
         let cursor = members.get_str("nextCursor").map(std::borrow::Cow::into_owned);
         let next = match cursor {
             Some(cursor) => Some(Cursor::Downstream { list, target: target.to_string(), cursor: Some(cursor) }),
-            None => self
-                .next_lister(list, Some(target), env)
-                .map(|target| Cursor::Downstream { list, target: target.to_string(), cursor: None }),
+            None => self.next_lister(list, Some(target), env).map(|target| Cursor::Downstream {
+                list,
+                target: target.to_string(),
+                cursor: None,
+            }),
         };
         let next = next.and_then(|cursor| self.seal_cursor(&cursor, env));
         Ok(page_body(list, items.iter().map(RawJson::as_str), next))

@@ -61,6 +61,8 @@ pub struct SessionCore {
     elicitation_ids: VecDeque<(Box<str>, Arc<str>)>,
     /// Parts of the record changed: write it with this step.
     dirty: bool,
+    /// The earliest wake-up that the shell knows of.
+    announced: Timestamp,
     ended: bool,
 }
 
@@ -102,7 +104,7 @@ enum Reply {
 }
 
 /// What must be done to the result.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 enum CallKind {
     /// Passed on as it is; failures of the gateway become a result with `isError`.
     Tool,
@@ -121,6 +123,8 @@ struct Queued {
     message: Bytes,
     /// A later message with the same mark takes its place.
     mark: Option<Box<str>>,
+    /// The question that it asks.
+    question: Option<u64>,
 }
 
 // === impl SessionCore ===
@@ -146,6 +150,7 @@ impl SessionCore {
             subscriptions: BTreeMap::new(),
             elicitation_ids: VecDeque::new(),
             dirty: true,
+            announced: Timestamp(u64::MAX),
             ended: false,
         }
     }
@@ -157,9 +162,19 @@ impl SessionCore {
             self.refuse_after_end(input, &mut step);
             return step;
         }
-        if matches!(input, Input::Request { .. } | Input::Notification(_) | Input::Response { .. } | Input::Attach { .. }) {
+        // The end of a call or of a connection counts as well: until then it was activity.
+        if matches!(
+            input,
+            Input::Request { .. }
+                | Input::Notification(_)
+                | Input::Response { .. }
+                | Input::Attach { .. }
+                | Input::ConnClosed { .. }
+                | Input::CallDone { .. }
+        ) {
             self.last_activity = env.now;
         }
+        let tick = matches!(input, Input::Tick);
         match input {
             Input::Request { call, request, sse } => self.on_request(call, request, sse, env, &mut step),
             Input::Notification(notification) => self.on_notification(notification, env, &mut step),
@@ -167,11 +182,13 @@ impl SessionCore {
             Input::UpgradeDue(call) => {
                 self.upgrade(call, env, &mut step);
             }
-            Input::ReplyGone(call) => {
-                if let Some(call) = self.calls.get_mut(&call)
+            Input::ReplyGone(id) => {
+                if let Some(call) = self.calls.get_mut(&id)
                     && call.reply == Reply::Waiting
                 {
                     call.reply = Reply::Gone;
+                    // Nobody reads it: the shell forgets the way back.
+                    step.now.push(Effect::Answer(id, Answer::Cancelled));
                 }
             }
             Input::Attach { conn, after } => self.on_attach(conn, after, env, &mut step),
@@ -184,7 +201,7 @@ impl SessionCore {
             }
             Input::Link { target, generation, event } => self.on_link_event(&target, generation, event, env, &mut step),
             Input::CallDone { call, generation, result } => self.on_call_done(call, generation, result, env, &mut step),
-            Input::AnswerPosted { question, result } => self.on_answer_posted(question, &result, env, &mut step),
+            Input::AnswerPosted { question, result } => self.on_answer_posted(question, result, env, &mut step),
             Input::CatalogueChanged => self.on_catalogue_changed(env, &mut step),
             Input::TargetReplaced { target } => self.on_target_replaced(&target, env, &mut step),
             Input::Tick => self.on_tick(env, &mut step),
@@ -196,11 +213,31 @@ impl SessionCore {
                 }
             }
         }
+        self.write_record(&mut step);
+        self.announce(tick, &mut step);
+        step
+    }
+
+    /// The record goes with whatever changed it.
+    fn write_record(&mut self, step: &mut Step) {
         if self.dirty && !self.ended {
             self.dirty = false;
             step.batch.ops.insert(0, self.record_op());
         }
-        step
+    }
+
+    /// Asks to be woken earlier than was asked before. After a tick the shell asks by itself.
+    fn announce(&mut self, tick: bool, step: &mut Step) {
+        if self.ended {
+            return;
+        }
+        let next = self.next_deadline();
+        if tick {
+            self.announced = next;
+        } else if next < self.announced {
+            self.announced = next;
+            step.now.push(Effect::WakeAt(next));
+        }
     }
 
     /// What must be stored before the client learns of the session.
@@ -217,6 +254,11 @@ impl SessionCore {
     /// What it was made of.
     pub fn facts(&self) -> &SessionFacts {
         &self.facts
+    }
+
+    /// Questions that wait for the client.
+    pub fn pending_questions(&self) -> usize {
+        self.questions.len()
     }
 
     /// When the session ends.
@@ -250,7 +292,7 @@ impl SessionCore {
         self.calls.is_empty()
             && self.questions.is_empty()
             && self.queue.is_empty()
-            && self.streams.attached().next().is_none()
+            && !self.streams.any_attached()
             && self.subscriptions.is_empty()
             && self.links.values().all(LinkState::may_be_stored)
     }
@@ -259,25 +301,27 @@ impl SessionCore {
     pub fn next_deadline(&self) -> Timestamp {
         let settings = &self.settings.sessions;
         let quiet = self.is_quiet();
-        let idle = if quiet || self.calls.is_empty() && self.streams.attached().next().is_none() {
+        let idle = if quiet || self.calls.is_empty() && !self.streams.any_attached() {
             let idle_end = self.last_activity.plus(settings.idle_timeout);
             if quiet { idle_end.min(self.last_activity.plus(settings.passivate_after)) } else { idle_end }
         } else {
             self.expires
         };
         let call = self.calls.values().map(|call| call.deadline).min().unwrap_or(self.expires);
-        self.expires.min(idle).min(call)
+        let answer = self.questions.values().filter_map(|question| question.retry_at).min().unwrap_or(self.expires);
+        let link = self.links.values().filter_map(LinkState::reopens_at).min().unwrap_or(self.expires);
+        self.expires.min(idle).min(call).min(answer).min(link)
     }
 
     fn on_tick(&mut self, env: &Env<'_>, step: &mut Step) {
         if env.now >= self.expires {
             return self.end(EndReason::Expired, env, step);
         }
-        let busy = !self.calls.is_empty() || self.streams.attached().next().is_some();
+        let busy = !self.calls.is_empty() || self.streams.any_attached();
         let idle_for = env.now.since(self.last_activity);
         if busy {
             // An open stream or a running call is activity.
-            self.last_activity = self.last_activity.max(Timestamp(env.now.0.saturating_sub(1000)));
+            self.last_activity = env.now;
         } else if idle_for >= self.settings.sessions.idle_timeout {
             return self.end(EndReason::Idle, env, step);
         }
@@ -286,8 +330,13 @@ impl SessionCore {
         for call in late {
             self.time_out(call, env, step);
         }
+        self.post_answers_again(env, step);
+        self.reopen_links(env, step);
         self.streams.drop_old(env.now, &self.settings.sessions.events, &mut step.batch);
-        if self.is_quiet() && idle_for >= self.settings.sessions.passivate_after {
+        // Only with nothing to write, so that no request can come between the decision and the end: the next tick,
+        // which comes soon, finds it so.
+        let clean = step.batch.is_empty() && !self.dirty;
+        if clean && self.is_quiet() && idle_for >= self.settings.sessions.passivate_after {
             self.on_passivate(step);
         }
     }
@@ -296,12 +345,13 @@ impl SessionCore {
         if !self.is_quiet() {
             return;
         }
-        let open: BTreeSet<_> = self.links.iter().filter(|(_, link)| link.is_open()).map(|(name, _)| name.clone()).collect();
+        let open: BTreeSet<_> =
+            self.links.iter().filter(|(_, link)| link.is_open()).map(|(name, _)| name.clone()).collect();
         for target in open {
             self.let_go(&target, false, step);
         }
+        self.write_record(step);
         self.ended = true;
-        step.batch.ops.insert(0, self.record_op());
         step.durable.push(Effect::Stop { ended: None });
     }
 
@@ -310,7 +360,7 @@ impl SessionCore {
         for id in calls {
             self.fail_call(id, &replies::Failure::session_ended(), env, step);
         }
-        for stream in self.streams.all() {
+        for stream in self.streams.attached() {
             step.durable.push(Effect::EndStream(stream));
         }
         let targets: Vec<_> = self.links.keys().cloned().collect();

@@ -5,18 +5,26 @@
 //! on yet is passed on: the target tells a repetition by the JSON-RPC id.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sessiongate_protocol::elicitation::{self, Answer, AnswerError, Mode};
 use sessiongate_protocol::members::Members;
 use sessiongate_protocol::meta::{self, ProgressToken};
 use sessiongate_protocol::{RawJson, Request, RequestId, ResponseBody, StreamId, codes, jsonrpc};
-use sessiongate_storage::Op;
+use sessiongate_storage::{Op, Timestamp};
 use sessiongate_targets::TargetError;
 
+use super::downstream::Source;
+use super::links::LinkState;
 use super::record::QUESTION;
-use super::{CallId, Effect, Env, SessionCore, Step};
+use super::{Effect, Env, Generation, SessionCore, Step};
 use crate::settings::Naming;
+
+/// An answer that a target does not take is offered again this often, after waits that double.
+const MAX_REFUSALS: u32 = 10;
+/// First and longest of these waits.
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 /// One question.
 #[derive(Clone, Serialize, Deserialize)]
@@ -33,6 +41,18 @@ pub(super) struct Question {
     pub(super) progress_token: Option<ProgressToken>,
     /// The answer as it goes to the target, once there is one.
     pub(super) answer: Option<String>,
+    /// What the client will be shown, while that waits for a GET stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) message: Option<String>,
+    /// On which downstream session it was asked; an earlier process's is older than all.
+    #[serde(skip)]
+    pub(super) generation: Generation,
+    /// How often the answer could not be passed on.
+    #[serde(skip)]
+    pub(super) refusals: u32,
+    /// When that is tried again.
+    #[serde(skip)]
+    pub(super) retry_at: Option<Timestamp>,
 }
 
 /// What is asked.
@@ -49,6 +69,9 @@ pub(super) enum QuestionKind {
     Roots,
 }
 
+/// What a target is told whose question nobody will answer.
+const CALL_ENDED: &str = "the call that the question belongs to has ended";
+
 /// The id that the client sees.
 pub(super) fn client_id(question: u64) -> RequestId {
     RequestId::integer(i64::try_from(question).unwrap_or(i64::MAX))
@@ -59,18 +82,15 @@ pub(super) fn client_id(question: u64) -> RequestId {
 impl SessionCore {
     /// A target asks. It is refused here what the client did not declare: a well-behaved target does not ask, because
     /// the gateway declared only what the client has.
-    pub(super) fn ask(
-        &mut self,
-        target: &Arc<str>,
-        call: Option<CallId>,
-        request: Request,
-        env: &Env<'_>,
-        step: &mut Step,
-    ) {
+    pub(super) fn ask(&mut self, target: &Arc<str>, source: Source, request: Request, env: &Env<'_>, step: &mut Step) {
         let refuse = |core: &mut Self, code: i64, text: &str, step: &mut Step| {
             let body = jsonrpc::response(Some(&request.id), &jsonrpc::error_body(code, text, None));
             core.post(target, body, None, true, step);
         };
+        if self.questions.values().any(|known| known.target == *target && known.downstream_id == request.id) {
+            tracing::debug!(target_name = &**target, "a question that waits already was asked again");
+            return;
+        }
         let limit = self.settings.sessions.pending_questions;
         if self.questions.len() >= limit {
             step.now.push(Effect::BoundReached("pending_questions"));
@@ -78,10 +98,13 @@ impl SessionCore {
             return refuse(self, codes::INTERNAL_ERROR, &text, step);
         }
         // A question outside a call belongs to the only call that runs there, or to the newest one.
-        let call = call.or_else(|| {
-            let link = self.links.get(target)?;
-            if self.streams.live_standing().is_some() { link.only_call() } else { link.newest_call() }
-        });
+        let call = match source {
+            Source::Call(call) => Some(call),
+            Source::EndedCall => return refuse(self, codes::INTERNAL_ERROR, CALL_ENDED, step),
+            Source::Standing => self.links.get(target).and_then(|link| {
+                if self.streams.live_standing().is_some() { link.only_call() } else { link.newest_call() }
+            }),
+        };
         let params = request.params.clone().unwrap_or(RawJson::EMPTY_OBJECT);
         let (kind, params) = match self.question_for_client(&request.method, target, &params) {
             Ok(found) => found,
@@ -107,6 +130,9 @@ impl SessionCore {
         {
             self.remember_elicitation(&id, target);
         }
+        let params = (request.params.is_some() || params != RawJson::EMPTY_OBJECT).then_some(&params);
+        let message = jsonrpc::request(&client_id(number), &request.method, params);
+        let stream = stream.or_else(|| self.streams.live_standing());
         let question = Question {
             target: target.clone(),
             downstream_id: request.id.clone(),
@@ -115,14 +141,25 @@ impl SessionCore {
             call: call.and_then(|call| self.calls.get(&call)).map(|call| call.downstream_id),
             progress_token: token,
             answer: None,
+            message: stream.is_none().then(|| String::from_utf8_lossy(&message).into_owned()),
+            generation: self.links.get(target).map(LinkState::generation).unwrap_or_default(),
+            refusals: 0,
+            retry_at: None,
         };
         self.questions.insert(number, question);
         self.store_question(number, step);
-        let params = (request.params.is_some() || params != RawJson::EMPTY_OBJECT).then_some(&params);
-        let message = jsonrpc::request(&client_id(number), &request.method, params);
         match stream {
             Some(stream) => self.append(stream, &message, env, step),
-            None => self.send_standing(message, Some(format!("question:{number}").into()), env, step),
+            None => self.queue_question(number, message),
+        }
+    }
+
+    /// A question that waited is shown with this step.
+    pub(super) fn question_shown(&mut self, number: u64, stream: StreamId, step: &mut Step) {
+        if let Some(question) = self.questions.get_mut(&number) {
+            question.stream = Some(stream);
+            question.message = None;
+            self.store_question(number, step);
         }
     }
 
@@ -171,7 +208,7 @@ impl SessionCore {
         }
     }
 
-    fn declares(&self, capability: &str) -> bool {
+    pub(super) fn declares(&self, capability: &str) -> bool {
         Members::of(&self.facts.capabilities).is_ok_and(|members| members.get(capability).is_some())
     }
 
@@ -191,10 +228,15 @@ impl SessionCore {
     pub(super) fn on_answer_posted(
         &mut self,
         number: u64,
-        result: &Result<(), TargetError>,
+        result: Result<(), TargetError>,
         env: &Env<'_>,
         step: &mut Step,
     ) {
+        if let Err(error) = &result
+            && self.retry_later(number, error, env)
+        {
+            return;
+        }
         let Some(question) = self.forget_question(number, step) else { return };
         if let Err(error) = result {
             tracing::warn!(
@@ -202,8 +244,59 @@ impl SessionCore {
                 error = error.code(),
                 "an answer could not be passed on to its target"
             );
-            if matches!(error, TargetError::SessionGone) {
+            if matches!(error, TargetError::SessionGone | TargetError::Closed | TargetError::Process { .. }) {
                 self.on_link_lost(&question.target, env, step);
+            }
+        }
+    }
+
+    /// An answer is not given up because of a moment's trouble on the way: the person is not asked again.
+    fn retry_later(&mut self, number: u64, error: &TargetError, env: &Env<'_>) -> bool {
+        let passes = match error {
+            TargetError::Status { status, .. } => *status == 429 || *status >= 500,
+            other => matches!(
+                other,
+                TargetError::Unreachable { .. }
+                    | TargetError::OutcomeUnknown { .. }
+                    | TargetError::TimedOut(_)
+                    | TargetError::Exhausted { .. }
+            ),
+        };
+        let Some(question) = self.questions.get(&number) else { return false };
+        if !passes || question.refusals >= MAX_REFUSALS || !self.is_awaited(question) {
+            return false;
+        }
+        let wait = RETRY.0.saturating_mul(1 << question.refusals.min(5)).min(RETRY.1);
+        if let Some(question) = self.questions.get_mut(&number) {
+            question.refusals += 1;
+            question.retry_at = Some(env.now.plus(wait));
+        }
+        true
+    }
+
+    /// The call that a question belongs to still runs, or it belongs to none.
+    fn is_awaited(&self, question: &Question) -> bool {
+        question.call.is_none_or(|id| self.links.get(&question.target).is_some_and(|link| link.call_of(id).is_some()))
+    }
+
+    pub(super) fn post_answers_again(&mut self, env: &Env<'_>, step: &mut Step) {
+        let due: Vec<u64> = self
+            .questions
+            .iter()
+            .filter(|(_, question)| question.retry_at.is_some_and(|at| at <= env.now))
+            .map(|(number, _)| *number)
+            .collect();
+        for number in due {
+            let Some(question) = self.questions.get_mut(&number) else { continue };
+            question.retry_at = None;
+            let (target, answer) = (question.target.clone(), question.answer.clone());
+            match answer {
+                Some(answer) if self.questions.get(&number).is_some_and(|question| self.is_awaited(question)) => {
+                    self.post(&target, answer.into(), Some(number), true, step);
+                }
+                _ => {
+                    self.forget_question(number, step);
+                }
             }
         }
     }
@@ -220,71 +313,79 @@ impl SessionCore {
         }
     }
 
-    /// A call ended: nobody needs the answers of its questions.
+    /// A call ended: nobody needs the answers of its questions. Whoever asked is told, in case it still waits.
     pub(super) fn withdraw_orphaned_questions(&mut self, env: &Env<'_>, step: &mut Step) {
-        // The call is out of the table already: questions of calls that are not there are orphans.
-        let running: Vec<(Arc<str>, i64)> =
-            self.calls.values().map(|call| (call.target.clone(), call.downstream_id)).collect();
+        // The call is out of the tables already: questions of calls that are not there are orphans.
         let orphans: Vec<u64> = self
             .questions
             .iter()
-            .filter(|(_, question)| {
-                question.answer.is_none()
-                    && question.call.is_some_and(|id| {
-                        !running.iter().any(|(target, running)| *target == question.target && *running == id)
-                    })
-            })
+            .filter(|(_, question)| question.answer.is_none() && !self.is_awaited(question))
             .map(|(number, _)| *number)
             .collect();
         for number in orphans {
-            self.withdraw(number, env, step);
+            if let Some(question) = self.withdraw(number, env, step) {
+                let body = jsonrpc::error_body(codes::INTERNAL_ERROR, CALL_ENDED, None);
+                let body = jsonrpc::response(Some(&question.downstream_id), &body);
+                self.post(&question.target, body, None, false, step);
+            }
         }
     }
 
     /// The downstream session is gone, and with it whoever asked.
     pub(super) fn abandon_questions_of(&mut self, target: &str, env: &Env<'_>, step: &mut Step) {
+        self.abandon_where(|question| &*question.target == target, env, step);
+    }
+
+    /// A new downstream session knows nothing of what was asked on older ones.
+    pub(super) fn abandon_older_questions(
+        &mut self,
+        target: &str,
+        generation: Generation,
+        env: &Env<'_>,
+        step: &mut Step,
+    ) {
+        self.abandon_where(|question| &*question.target == target && question.generation != generation, env, step);
+    }
+
+    fn abandon_where(&mut self, gone: impl Fn(&Question) -> bool, env: &Env<'_>, step: &mut Step) {
         let numbers: Vec<u64> =
-            self.questions.iter().filter(|(_, question)| &*question.target == target).map(|(number, _)| *number).collect();
+            self.questions.iter().filter(|(_, question)| gone(question)).map(|(number, _)| *number).collect();
         for number in numbers {
             self.withdraw(number, env, step);
         }
     }
 
-    fn withdraw(&mut self, number: u64, env: &Env<'_>, step: &mut Step) {
-        let Some(question) = self.forget_question(number, step) else { return };
+    fn withdraw(&mut self, number: u64, env: &Env<'_>, step: &mut Step) -> Option<Question> {
+        let question = self.forget_question(number, step)?;
         if question.answer.is_some() {
-            return;
+            return Some(question);
         }
-        let mark: Box<str> = format!("question:{number}").into();
         let waiting = self.queue.len();
-        self.queue.retain(|queued| queued.mark.as_deref() != Some(&*mark));
+        self.queue.retain(|queued| queued.question != Some(number));
         if self.queue.len() < waiting {
-            return;
+            return Some(question);
         }
         let params = super::object_with("requestId", client_id(number).as_raw());
         let message = jsonrpc::notification("notifications/cancelled", Some(&params));
         match question.stream {
-            Some(stream) => self.append(stream, &message, env, step),
-            None => self.send_standing(message, None, env, step),
+            Some(stream) if self.streams.is_live(stream) => self.append(stream, &message, env, step),
+            _ => self.send_standing(message, None, env, step),
         }
+        Some(question)
     }
 
     /// The answer as it goes downstream, or why it does not fit its question.
     pub(super) fn checked_answer(question: &Question, body: &ResponseBody) -> Result<(), String> {
         let ResponseBody::Result(result) = body else { return Ok(()) };
         match &question.kind {
-            QuestionKind::Form { schema } => {
-                match (elicitation::parse_answer(result), schema) {
-                    (Ok(Answer::Accept(Some(content))), Some(schema)) => elicitation::check_answer(schema, &content),
-                    (Ok(Answer::Accept(None)), Some(_)) => Err(AnswerError::NoContent),
-                    (Ok(_), _) => Ok(()),
-                    (Err(error), _) => Err(error),
-                }
-                .map_err(|error| error.to_string())
+            QuestionKind::Form { schema } => match (elicitation::parse_answer(result), schema) {
+                (Ok(Answer::Accept(Some(content))), Some(schema)) => elicitation::check_answer(schema, &content),
+                (Ok(Answer::Accept(None)), Some(_)) => Err(AnswerError::NoContent),
+                (Ok(_), _) => Ok(()),
+                (Err(error), _) => Err(error),
             }
-            QuestionKind::Url => {
-                elicitation::parse_answer(result).map(|_| ()).map_err(|error| error.to_string())
-            }
+            .map_err(|error| error.to_string()),
+            QuestionKind::Url => elicitation::parse_answer(result).map(|_| ()).map_err(|error| error.to_string()),
             QuestionKind::Sampling | QuestionKind::Roots => Ok(()),
         }
     }

@@ -1,8 +1,10 @@
 //! How calls end: results, errors, and failures of the gateway's own.
 
+use bytes::Bytes;
 use sessiongate_protocol::{RawJson, RequestId, ResponseBody, codes, jsonrpc};
 use sessiongate_targets::TargetError;
 
+use super::links::ACCEPTED;
 use super::{Answer, Call, CallId, CallKind, CallSummary, Effect, Env, Reply, SessionCore, Step};
 
 /// Why the gateway ends a call itself.
@@ -23,7 +25,11 @@ impl Failure {
     }
 
     pub(super) fn session_ended() -> Self {
-        Self { code: codes::INTERNAL_ERROR, message: "the session ended while the call ran".into(), reason: "session_ended" }
+        Self {
+            code: codes::INTERNAL_ERROR,
+            message: "the session ended while the call ran".into(),
+            reason: "session_ended",
+        }
     }
 
     pub(super) fn invalid_params(message: impl Into<String>) -> Self {
@@ -50,7 +56,33 @@ impl Failure {
 impl SessionCore {
     /// Answers a request that the gateway handles itself.
     pub(super) fn answer_now(&self, call: CallId, id: &RequestId, body: &ResponseBody, step: &mut Step) {
-        step.now.push(Effect::Answer(call, Answer::Json(jsonrpc::response(Some(id), body))));
+        self.answer(call, jsonrpc::response(Some(id), body), step);
+    }
+
+    /// What the answer confirms is stored before the client reads it.
+    fn answer(&self, call: CallId, message: Bytes, step: &mut Step) {
+        let effects = if self.dirty { &mut step.durable } else { &mut step.now };
+        effects.push(Effect::Answer(call, Answer::Json(message)));
+    }
+
+    /// Ends a call because of its target. A page of a live list goes on without it, so that a dead target hides only
+    /// itself.
+    pub(super) fn fail_by_target(&mut self, id: CallId, error: &TargetError, env: &Env<'_>, step: &mut Step) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let target = call.target.clone();
+        if let CallKind::List { list } = call.kind {
+            tracing::warn!(target_name = &*target, error = error.code(), "a live list goes on without a target");
+            let body = self.page_without(list, &target, env);
+            return self.finish_call(id, &body, error.code(), env, step);
+        }
+        let unknown;
+        let error = if call.attempts == ACCEPTED && error.not_executed() {
+            unknown = TargetError::OutcomeUnknown { detail: "the target had accepted the call".into() };
+            &unknown
+        } else {
+            error
+        };
+        self.fail_call(id, &Failure::of_target(&target, error), env, step);
     }
 
     /// Ends a call with a failure of the gateway or of the way to the target.
@@ -76,7 +108,7 @@ impl SessionCore {
         self.withdraw_orphaned_questions(env, step);
         let message = jsonrpc::response(Some(&call.client_id), body);
         match call.reply {
-            Reply::Waiting => step.now.push(Effect::Answer(id, Answer::Json(message))),
+            Reply::Waiting => self.answer(id, message, step),
             Reply::Stream(stream) => {
                 self.append(stream, &message, env, step);
                 self.finish_stream(stream, step);

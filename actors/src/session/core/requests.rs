@@ -16,6 +16,9 @@ use crate::settings::Listing;
 pub(super) const LOG_LEVELS: [&str; 8] =
     ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
 
+/// Resources that one session may be subscribed to.
+const SUBSCRIPTIONS: usize = 256;
+
 /// What is needed to send a request downstream.
 pub(super) struct Outgoing {
     pub(super) kind: CallKind,
@@ -90,6 +93,14 @@ impl SessionCore {
                 if !env.catalogue.capabilities_of(&target).subscribe {
                     return Err(unsupported(&request.method, &target));
                 }
+                if self.subscriptions.len() >= SUBSCRIPTIONS && !self.subscriptions.contains_key(&uri) {
+                    step.now.push(Effect::BoundReached("subscriptions"));
+                    return Err(Failure {
+                        code: codes::INVALID_REQUEST,
+                        message: format!("too many subscriptions (limit {SUBSCRIPTIONS}): unsubscribe from one first"),
+                        reason: "bound_reached",
+                    });
+                }
                 let kind = CallKind::Subscribe { uri: uri.clone() };
                 Ok(Some(Outgoing { kind, target, name: Some(uri), params: params.cloned() }))
             }
@@ -106,8 +117,9 @@ impl SessionCore {
             }
             "initialize" => Err(Failure {
                 code: codes::INVALID_REQUEST,
-                message: "the session is initialized already: to start over, send `initialize` without `Mcp-Session-Id`"
-                    .into(),
+                message:
+                    "the session is initialized already: to start over, send `initialize` without `Mcp-Session-Id`"
+                        .into(),
                 reason: "already_initialized",
             }),
             method => Err(Failure {
@@ -123,7 +135,11 @@ impl SessionCore {
         let exposed = meta::name_of(params).map_err(|error| Failure::invalid_params(error.to_string()))?;
         let Route { target, name } = self.route(kind, &exposed, env).ok_or_else(|| {
             let what = if kind == ListKind::Tools { "tool" } else { "prompt" };
-            Failure { code: codes::INVALID_PARAMS, message: format!("Unknown {what}: {exposed}"), reason: "unknown_name" }
+            Failure {
+                code: codes::INVALID_PARAMS,
+                message: format!("Unknown {what}: {exposed}"),
+                reason: "unknown_name",
+            }
         })?;
         let params = if *name == *exposed {
             params.clone()
@@ -160,8 +176,7 @@ impl SessionCore {
             }
             Some("ref/resource") => {
                 let uri = inner.get_str("uri").ok_or_else(|| bad("`params.ref.uri` is missing"))?;
-                let target =
-                    env.catalogue.route_uri(&uri).ok_or_else(|| bad(&format!("Unknown resource: {uri}")))?;
+                let target = env.catalogue.route_uri(&uri).ok_or_else(|| bad(&format!("Unknown resource: {uri}")))?;
                 (target, params.clone())
             }
             _ => return Err(bad("`params.ref.type` must be `ref/prompt` or `ref/resource`")),
@@ -176,7 +191,9 @@ impl SessionCore {
         let level = params
             .and_then(|params| Members::of(params).ok()?.get_str("level").map(std::borrow::Cow::into_owned))
             .filter(|level| LOG_LEVELS.contains(&level.as_str()))
-            .ok_or_else(|| Failure::invalid_params(format!("`params.level` must be one of {}", LOG_LEVELS.join(", "))))?;
+            .ok_or_else(|| {
+                Failure::invalid_params(format!("`params.level` must be one of {}", LOG_LEVELS.join(", ")))
+            })?;
         self.log_level = Some(level.into());
         self.dirty = true;
         self.send_level_everywhere(step);
@@ -212,8 +229,11 @@ impl SessionCore {
             }
             _ => params,
         };
-        let body =
-            jsonrpc::request(&sessiongate_protocol::RequestId::integer(downstream_id), &request.method, params.as_ref());
+        let body = jsonrpc::request(
+            &sessiongate_protocol::RequestId::integer(downstream_id),
+            &request.method,
+            params.as_ref(),
+        );
         self.calls.insert(
             id,
             Call {
@@ -236,7 +256,6 @@ impl SessionCore {
                 deadline: env.now.plus(timeout),
             },
         );
-        step.now.push(Effect::WakeAt(self.next_deadline()));
         self.dispatch(id, &target, step);
     }
 }

@@ -4,15 +4,14 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sessiongate_storage::StoredSession;
+use sessiongate_storage::{StoredSession, Timestamp};
 use sessiongate_targets::TargetError;
 
-use super::links::LinkState;
+use super::links::{ACCEPTED, LinkState};
 use super::questions::Question;
 use super::record::{CALL, QUESTION, Record, StoredCall};
-use super::replies::Failure;
 use super::streams::Streams;
-use super::{Call, CallId, CallKind, Env, Generation, Reply, SessionCore, Step};
+use super::{Call, CallId, Env, Generation, Reply, SessionCore, Step};
 use crate::settings::GatewaySettings;
 
 // === impl SessionCore ===
@@ -72,7 +71,8 @@ impl SessionCore {
             queue: VecDeque::new(),
             subscriptions: record.subscriptions.into_iter().collect(),
             elicitation_ids: record.elicitation_ids.into(),
-            dirty: true,
+            dirty: false,
+            announced: Timestamp(u64::MAX),
             ended: false,
         };
         let mut step = Step::default();
@@ -87,6 +87,8 @@ impl SessionCore {
         }
         core.go_on_with_questions(env, &mut step);
         core.on_catalogue_changed(env, &mut step);
+        core.take_up_subscriptions(&mut step);
+        core.write_record(&mut step);
         Ok((core, step, next_call))
     }
 
@@ -99,7 +101,7 @@ impl SessionCore {
             return self.dispatch(id, &target, step);
         }
         let error = TargetError::OutcomeUnknown { detail: "the gateway was restarted".into() };
-        self.fail_call(id, &Failure::of_target(&target, &error), env, step);
+        self.fail_by_target(id, &error, env, step);
     }
 
     /// Answers that were not passed on yet are; questions of targets that cannot be reached again are withdrawn.
@@ -112,6 +114,16 @@ impl SessionCore {
             .collect();
         for target in lost {
             self.abandon_questions_of(&target, env, step);
+        }
+        // What waited for a GET stream waits again.
+        let waiting: Vec<(u64, Bytes)> = self
+            .questions
+            .iter()
+            .filter(|(_, question)| question.answer.is_none())
+            .filter_map(|(number, question)| Some((*number, Bytes::from(question.message.clone()?))))
+            .collect();
+        for (number, message) in waiting {
+            self.queue_question(number, message);
         }
         let answered: Vec<(u64, Arc<str>, Bytes)> = self
             .questions
@@ -133,14 +145,14 @@ fn restored(call: StoredCall) -> Call {
         name: call.name,
         reply: Reply::Stream(call.stream),
         sse: true,
-        kind: if call.tool { CallKind::Tool } else { CallKind::Plain },
+        kind: call.kind,
         target: call.target,
         generation: Generation::default(),
         downstream_id: call.downstream_id,
         // It was sent by an earlier process and is never sent twice.
         body: Bytes::new(),
         sent: true,
-        attempts: u8::MAX,
+        attempts: ACCEPTED,
         progress_token: call.progress_token,
         last_progress: call.last_progress,
         last_event: call.last_event,

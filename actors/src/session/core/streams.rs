@@ -22,6 +22,8 @@ pub(super) struct Streams {
     reserved: u32,
     /// The stream that messages outside calls go to.
     standing: Option<StreamId>,
+    /// Who reads what.
+    readers: BTreeMap<StreamId, ConnId>,
     count: u64,
     bytes: u64,
 }
@@ -32,7 +34,6 @@ struct Stream {
     first_seq: u64,
     bytes: u64,
     last_at: Timestamp,
-    attached: Option<ConnId>,
     /// Nothing will be appended any more.
     done: bool,
 }
@@ -53,7 +54,6 @@ impl Streams {
                     first_seq: extent.first,
                     bytes: extent.bytes,
                     last_at: extent.last_at,
-                    attached: None,
                     done: true,
                 },
             );
@@ -65,7 +65,7 @@ impl Streams {
     pub(super) fn reopen(&mut self, stream: StreamId, now: Timestamp) {
         self.streams
             .entry(stream)
-            .or_insert(Stream { next_seq: 1, first_seq: 1, bytes: 0, last_at: now, attached: None, done: false })
+            .or_insert(Stream { next_seq: 1, first_seq: 1, bytes: 0, last_at: now, done: false })
             .done = false;
     }
 
@@ -76,16 +76,21 @@ impl Streams {
 
     /// Streams with a connection.
     pub(super) fn attached(&self) -> impl Iterator<Item = StreamId> + '_ {
-        self.streams.iter().filter(|(_, stream)| stream.attached.is_some()).map(|(id, _)| *id)
+        self.readers.keys().copied()
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = StreamId> + '_ {
-        self.streams.keys().copied()
+    pub(super) fn any_attached(&self) -> bool {
+        !self.readers.is_empty()
+    }
+
+    /// Something may still be appended.
+    pub(super) fn is_live(&self, id: StreamId) -> bool {
+        self.streams.get(&id).is_some_and(|stream| !stream.done)
     }
 
     /// The standing stream, while a connection reads it.
     pub(super) fn live_standing(&self) -> Option<StreamId> {
-        self.standing.filter(|id| self.streams.get(id).is_some_and(|stream| stream.attached.is_some()))
+        self.standing.filter(|id| self.readers.contains_key(id))
     }
 
     /// A new stream; true if the record must be written because the reserved block is used up.
@@ -96,10 +101,7 @@ impl Streams {
         if reserve {
             self.reserved = self.next + BLOCK;
         }
-        self.streams.insert(
-            id,
-            Stream { next_seq: 1, first_seq: 1, bytes: 0, last_at: now, attached: None, done: false },
-        );
+        self.streams.insert(id, Stream { next_seq: 1, first_seq: 1, bytes: 0, last_at: now, done: false });
         (id, reserve)
     }
 
@@ -108,7 +110,9 @@ impl Streams {
         let old: Vec<StreamId> = self
             .streams
             .iter()
-            .filter(|(_, stream)| stream.done && stream.attached.is_none() && now.since(stream.last_at) >= bounds.age)
+            .filter(|(id, stream)| {
+                stream.done && !self.readers.contains_key(*id) && now.since(stream.last_at) >= bounds.age
+            })
             .map(|(id, _)| *id)
             .collect();
         for id in old {
@@ -126,27 +130,30 @@ impl Streams {
         }
     }
 
-    /// Makes room: the oldest finished streams go first, then the oldest quarter of the stream that grows. A
-    /// connection that still needs those events is told so when it asks for them.
+    /// Makes room: the oldest finished streams go first, then the oldest quarter of the largest stream. A connection that
+    /// still needs those events is told so when it asks for them.
     fn keep_bounds(&mut self, growing: StreamId, bounds: &EventLogBounds, batch: &mut Batch) {
         while self.count > bounds.count || self.bytes > bounds.bytes {
             let finished = self
                 .streams
                 .iter()
-                .find(|(id, stream)| stream.done && stream.attached.is_none() && **id != growing)
+                .find(|(id, stream)| stream.done && !self.readers.contains_key(*id) && **id != growing)
                 .map(|(id, _)| *id);
             if let Some(id) = finished {
                 self.forget(id, batch);
                 continue;
             }
-            let Some(stream) = self.streams.get_mut(&growing) else { return };
+            // The newest event of a stream stays, so that its numbers go on after a restart.
+            let largest = self
+                .streams
+                .iter_mut()
+                .filter(|(_, stream)| stream.next_seq - stream.first_seq > 1)
+                .max_by_key(|(_, stream)| stream.bytes);
+            let Some((id, stream)) = largest else { return };
             let held = stream.next_seq - stream.first_seq;
-            if held <= 1 {
-                return;
-            }
             let go = (held / 4).max(1);
             let freed = stream.bytes * go / held;
-            batch.push(Op::Trim { stream: growing, through: stream.first_seq + go - 1 });
+            batch.push(Op::Trim { stream: *id, through: stream.first_seq + go - 1 });
             stream.first_seq += go;
             stream.bytes -= freed;
             self.count -= go;
@@ -208,9 +215,7 @@ impl SessionCore {
         let placeholder = step.durable.len();
         let stream = self.open_stream(env, step);
         step.durable.insert(placeholder, Effect::Upgrade(call, stream));
-        if let Some(state) = self.streams.streams.get_mut(&stream) {
-            state.attached = Some(ConnId(call.0));
-        }
+        self.streams.readers.insert(stream, ConnId(call.0));
         if let Some(state) = self.calls.get_mut(&call) {
             state.reply = Reply::Stream(stream);
         }
@@ -222,6 +227,11 @@ impl SessionCore {
     pub(super) fn finish_stream(&mut self, stream: StreamId, step: &mut Step) {
         if let Some(state) = self.streams.streams.get_mut(&stream) {
             state.done = true;
+            if state.next_seq == state.first_seq {
+                // Nobody can come back to a stream without an event.
+                self.streams.streams.remove(&stream);
+                self.streams.readers.remove(&stream);
+            }
         }
         step.durable.push(Effect::EndStream(stream));
     }
@@ -239,17 +249,34 @@ impl SessionCore {
             self.queue.retain(|queued| queued.mark != mark);
         }
         if self.queue.len() >= self.settings.sessions.queued_notifications {
-            self.queue.pop_front();
             step.now.push(Effect::BoundReached("queued_notifications"));
+            // Questions have a bound of their own, and somebody waits for their answers.
+            let oldest = self.queue.iter().position(|queued| queued.question.is_none());
+            if oldest.and_then(|at| self.queue.remove(at)).is_none() {
+                return;
+            }
         }
-        self.queue.push_back(Queued { message, mark });
+        self.queue.push_back(Queued { message, mark, question: None });
+    }
+
+    /// A question waits for a GET stream.
+    pub(super) fn queue_question(&mut self, number: u64, message: Bytes) {
+        self.queue.push_back(Queued { message, mark: None, question: Some(number) });
+    }
+
+    /// What waited goes to the standing stream.
+    fn flush_queue(&mut self, stream: StreamId, env: &Env<'_>, step: &mut Step) {
+        for queued in std::mem::take(&mut self.queue) {
+            if let Some(number) = queued.question {
+                self.question_shown(number, stream, step);
+            }
+            self.append(stream, &queued.message, env, step);
+        }
     }
 
     pub(super) fn on_attach(&mut self, conn: ConnId, after: Option<EventId>, env: &Env<'_>, step: &mut Step) {
         let limit = self.settings.sessions.open_streams;
-        let reattach = after.is_some_and(|id| {
-            self.streams.streams.get(&id.stream).is_some_and(|stream| stream.attached.is_some())
-        });
+        let reattach = after.is_some_and(|id| self.streams.readers.contains_key(&id.stream));
         let replaces = after.is_none() && self.streams.live_standing().is_some();
         if self.streams.attached().count() >= limit && !reattach && !replaces {
             step.now.push(Effect::BoundReached("open_streams"));
@@ -266,27 +293,23 @@ impl SessionCore {
     fn attach_standing(&mut self, conn: ConnId, env: &Env<'_>, step: &mut Step) {
         // The newest GET wins: the older connection is closed and its stream ends.
         if let Some(old) = self.streams.standing.take() {
-            if let Some(stream) = self.streams.streams.get_mut(&old) {
-                stream.attached = None;
-            }
+            self.streams.readers.remove(&old);
             self.finish_stream(old, step);
         }
         let placeholder = step.durable.len();
         let stream = self.open_stream(env, step);
         // The connection reads live from the start, so that the priming event is shown to it.
         step.durable.insert(placeholder, Effect::Attached { conn, stream, after: 0, done: false });
-        if let Some(state) = self.streams.streams.get_mut(&stream) {
-            state.attached = Some(conn);
-        }
+        self.streams.readers.insert(stream, conn);
         self.streams.standing = Some(stream);
-        for queued in std::mem::take(&mut self.queue) {
-            self.append(stream, &queued.message, env, step);
-        }
+        // Stored, so that the stream goes on after a restart.
+        self.dirty = true;
+        self.flush_queue(stream, env, step);
         self.listen_where_wanted(step);
     }
 
     fn attach_again(&mut self, conn: ConnId, id: EventId, env: &Env<'_>, step: &mut Step) {
-        let Some(state) = self.streams.streams.get_mut(&id.stream) else {
+        let Some(state) = self.streams.streams.get(&id.stream) else {
             let error = if id.stream.0 < self.streams.next {
                 SessionError::EvictedEvent { id: id.to_string(), first: 0 }
             } else {
@@ -304,28 +327,25 @@ impl SessionCore {
             step.now.push(Effect::AttachRefused(conn, error));
             return;
         }
-        if state.attached.replace(conn).is_some() {
+        let done = state.done;
+        if self.streams.readers.remove(&id.stream).is_some() {
             step.durable.push(Effect::CloseConnection(id.stream));
         }
-        let done = state.done;
-        if done {
-            state.attached = None;
+        if !done {
+            self.streams.readers.insert(id.stream, conn);
         }
         step.durable.push(Effect::Attached { conn, stream: id.stream, after: id.seq, done });
         if self.streams.standing == Some(id.stream) && !done {
-            for queued in std::mem::take(&mut self.queue) {
-                self.append(id.stream, &queued.message, env, step);
-            }
+            self.flush_queue(id.stream, env, step);
             self.listen_where_wanted(step);
         }
     }
 
     pub(super) fn on_conn_closed(&mut self, stream: StreamId, conn: ConnId, step: &mut Step) {
-        let Some(state) = self.streams.streams.get_mut(&stream) else { return };
-        if state.attached != Some(conn) {
+        if self.streams.readers.get(&stream) != Some(&conn) {
             return;
         }
-        state.attached = None;
+        self.streams.readers.remove(&stream);
         if self.streams.standing == Some(stream) {
             self.listen_where_wanted(step);
         }

@@ -1,0 +1,24 @@
+//! The terminal client: `sessiongate call` and `sessiongate ls`.
+//!
+//! Built on the official Rust SDK and on nothing of the gateway's own data plane, so that it is the gateway's first
+//! real client. [`call`] runs one tool with progress, questions and log lines; [`list`] shows what an endpoint offers.
+
+mod arguments;
+mod call;
+mod connect;
+mod console;
+mod error;
+mod handler;
+mod list;
+mod options;
+mod question;
+mod render;
+mod session_file;
+mod transport;
+
+pub use arguments::arguments_from;
+pub use call::{call, call_until};
+pub use console::Console;
+pub use error::ClientError;
+pub use list::list;
+pub use options::{CallOptions, Endpoint, ListOptions, Outcome, Output};

@@ -1,0 +1,6 @@
+//! Whole-gateway tests: real processes, real sockets.
+
+mod client;
+mod crash;
+mod harness;
+mod status_table;
