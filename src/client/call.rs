@@ -1,6 +1,6 @@
 //! `sessiongate call`: one tool call, from the arguments to the exit code.
 
-use std::{future::Future, pin::pin};
+use std::{future::Future, pin::pin, time::Duration};
 
 use rmcp::{
     ErrorData, RoleClient,
@@ -29,6 +29,8 @@ use super::{
 const URL_ELICITATION_REQUIRED: i32 = -32042;
 /// How many times a call is repeated after pages were visited.
 const MAX_RETRIES: usize = 3;
+/// How long cancelling may take after the time of the call is up.
+const GRACE: Duration = Duration::from_secs(2);
 /// Most pages of one error.
 const MAX_PAGES: usize = 16;
 
@@ -56,10 +58,7 @@ pub async fn call_until(
     interrupted: impl AsyncFn(),
 ) -> Result<Outcome, ClientError> {
     let asker = Asker::new(console.clone(), options.answers.clone(), options.assume_yes);
-    let person = Person {
-        console: console.clone(),
-        asker: asker.clone(),
-    };
+    let person = Person { console: console.clone(), asker: asker.clone() };
     let resume = match &options.session_file {
         Some(path) => StoredSession::load(path, &options.endpoint.url)?,
         None => None,
@@ -67,23 +66,22 @@ pub async fn call_until(
     let timeout = options.endpoint.timeout;
     let connecting = connect(&options.endpoint, person, options.session_file.is_some(), resume);
     let connection = within(timeout, pin!(connecting)).await?;
-    let running = Call {
-        options,
-        console,
-        asker: &asker,
-        peer: connection.running.peer(),
-    };
-    let outcome = within(timeout, pin!(running.run(&interrupted))).await;
+    let deadline = tokio::time::Instant::now() + timeout;
+    let running = Call { options, console, asker: &asker, peer: connection.running.peer(), deadline };
+    let outcome = within(timeout + GRACE, pin!(running.run(&interrupted))).await;
     console.clear_progress();
     let saved = save(options, &connection);
-    connection.close().await;
+    tokio::select! {
+        () = connection.close() => {}
+        () = interrupted() => {}
+    }
     let outcome = outcome?;
     saved?;
     Ok(outcome)
 }
 
 async fn within<T>(
-    limit: std::time::Duration,
+    limit: Duration,
     work: impl Future<Output = Result<T, ClientError>>,
 ) -> Result<T, ClientError> {
     tokio::time::timeout(limit, work).await.unwrap_or(Err(ClientError::Timeout(limit)))
@@ -101,6 +99,7 @@ struct Call<'a> {
     console: &'a Console,
     asker: &'a Asker,
     peer: &'a Peer<RoleClient>,
+    deadline: tokio::time::Instant,
 }
 
 enum Answer {
@@ -165,6 +164,11 @@ impl Call<'_> {
                     () = interrupted() => {}
                 }
                 return Ok(Answer::Cancelled);
+            }
+            () = tokio::time::sleep_until(self.deadline) => {
+                // The server should not go on with what nobody waits for.
+                let _ = self.peer.notify_cancelled(cancelled).await;
+                return Err(ClientError::Timeout(self.options.endpoint.timeout));
             }
         };
         match answer {

@@ -47,8 +47,7 @@ pub async fn connect<H: ClientHandler>(
         config = config.auth_header(bearer.expose());
     }
     let transport = StreamableHttpClientTransport::with_client(http.clone(), config);
-    let running =
-        handler.serve(transport).await.map_err(|error| ClientError::initialize(&endpoint.url, error))?;
+    let running = handler.serve(transport).await.map_err(|error| ClientError::initialize(&endpoint.url, error))?;
     Ok(Connection { running, http })
 }
 

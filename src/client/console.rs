@@ -93,11 +93,7 @@ impl Console {
     /// The text in bold, where there is bold.
     #[must_use]
     pub fn bold(&self, text: &str) -> String {
-        if self.shared.colours {
-            format!("\u{1b}[1m{text}\u{1b}[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.shared.colours { format!("\u{1b}[1m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 
     /// Shows how far a call is. Events that come late and would step back are left out.
@@ -136,7 +132,7 @@ impl Console {
 }
 
 fn new_bar() -> ProgressBar {
-    ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
+    ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style("{spinner} {elapsed} {wide_msg}"))
 }
 
 fn style(template: &str) -> ProgressStyle {
@@ -156,11 +152,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
         (character.is_control() && character != '\n' && character != '\t')
             || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    if text.contains(harmful) {
-        Cow::Owned(text.replace(harmful, "\u{fffd}"))
-    } else {
-        Cow::Borrowed(text)
-    }
+    if text.contains(harmful) { Cow::Owned(text.replace(harmful, "\u{fffd}")) } else { Cow::Borrowed(text) }
 }
 
 #[cfg(test)]

@@ -70,10 +70,7 @@ impl ClientError {
     }
 
     pub(super) fn connection(url: &url::Url, error: &(dyn Error + 'static)) -> Self {
-        Self::Connection {
-            url: url.to_string(),
-            reason: chain(error),
-        }
+        Self::Connection { url: url.to_string(), reason: chain(error) }
     }
 
     pub(super) fn initialize(url: &url::Url, error: ClientInitializeError) -> Self {
@@ -94,10 +91,7 @@ impl ClientError {
 
 impl From<ErrorData> for ClientError {
     fn from(error: ErrorData) -> Self {
-        Self::Protocol {
-            code: error.code.0,
-            message: error.message.into_owned(),
-        }
+        Self::Protocol { code: error.code.0, message: error.message.into_owned() }
     }
 }
 

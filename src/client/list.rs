@@ -30,10 +30,7 @@ pub async fn list(options: &ListOptions, console: &Console) -> Result<(), Client
 }
 
 async fn list_all(options: &ListOptions, console: &Console) -> Result<(), ClientError> {
-    let person = Person {
-        console: console.clone(),
-        asker: Asker::new(console.clone(), Vec::new(), false),
-    };
+    let person = Person { console: console.clone(), asker: Asker::new(console.clone(), Vec::new(), false) };
     let connection = connect(&options.endpoint, person, false, None).await?;
     let lists = offers(connection.running.peer(), &options.endpoint.url).await;
     connection.close().await;
@@ -101,10 +98,7 @@ async fn pages<T>(
             return Ok(all);
         }
     }
-    Err(ClientError::Connection {
-        url: url.to_string(),
-        reason: format!("a list has over {MAX_PAGES} pages"),
-    })
+    Err(ClientError::Connection { url: url.to_string(), reason: format!("a list has over {MAX_PAGES} pages") })
 }
 
 fn shown(lists: &Value) -> String {

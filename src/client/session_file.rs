@@ -34,10 +34,7 @@ impl StoredSession {
     /// # Errors
     /// If the file cannot be read, holds something else, or a session of another endpoint.
     pub fn load(path: &Path, url: &Url) -> Result<Option<Self>, ClientError> {
-        let unusable = |reason: String| ClientError::SessionFile {
-            path: path.to_owned(),
-            reason,
-        };
+        let unusable = |reason: String| ClientError::SessionFile { path: path.to_owned(), reason };
         let mut text = String::new();
         match File::open(path) {
             Ok(file) => file.take(MAX_FILE).read_to_string(&mut text).map_err(|error| unusable(error.to_string()))?,
@@ -57,10 +54,7 @@ impl StoredSession {
     /// # Errors
     /// If the folder or the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), ClientError> {
-        self.write(path).map_err(|error| ClientError::SessionFile {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        })
+        self.write(path).map_err(|error| ClientError::SessionFile { path: path.to_owned(), reason: error.to_string() })
     }
 
     fn write(&self, path: &Path) -> io::Result<()> {

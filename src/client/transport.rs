@@ -47,15 +47,8 @@ struct Session {
 impl SessionClient {
     /// Wraps a client; with `keep` the session is left open at the end, and `resume` is gone on with.
     pub fn new(http: reqwest::Client, keep: bool, resume: Option<StoredSession>) -> Self {
-        let session = Session {
-            resume,
-            ..Session::default()
-        };
-        Self {
-            http,
-            session: Arc::new(Mutex::new(session)),
-            keep,
-        }
+        let session = Session { resume, ..Session::default() };
+        Self { http, session: Arc::new(Mutex::new(session)), keep }
     }
 
     /// The session as it is now, to be stored; `None` with an endpoint that gives no session ids.

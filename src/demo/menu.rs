@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 pub const MENU_URI: &str = "tea://menu";
 
 /// The menu as text.
-pub const MENU: &str = "# Teas\n\n- Assam: strong, 4 minutes\n- Darjeeling: light, 3 minutes\n- Sencha: green, 2 minutes\n";
+pub const MENU: &str =
+    "# Teas\n\n- Assam: strong, 4 minutes\n- Darjeeling: light, 3 minutes\n- Sencha: green, 2 minutes\n";
 
 /// Longest brewing, in minutes. A demonstration's minute has one second.
 pub const MAX_MINUTES: u64 = 60;

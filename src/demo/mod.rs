@@ -8,3 +8,6 @@ mod server;
 
 pub use hint::connect_hint;
 pub use server::{DemoError, serve_stdio};
+
+#[cfg(test)]
+mod tests;

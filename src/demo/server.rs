@@ -39,7 +39,8 @@ const MINUTE: Duration = Duration::from_secs(1);
 
 type Context = RequestContext<RoleServer>;
 
-struct TeaHouse;
+/// The handler.
+pub(super) struct TeaHouse;
 
 /// Serves the tea house on standard input and output until the input ends.
 ///
@@ -73,11 +74,7 @@ impl ServerHandler for TeaHouse {
         model(json!({"tools": menu::tools()?}))
     }
 
-    async fn call_tool(
-        &self,
-        request: CallToolRequestParams,
-        context: Context,
-    ) -> Result<CallToolResponse, ErrorData> {
+    async fn call_tool(&self, request: CallToolRequestParams, context: Context) -> Result<CallToolResponse, ErrorData> {
         let arguments = request.arguments.unwrap_or_default();
         let result: CallToolResult = model(match request.name.as_ref() {
             "order_tea" => order_tea(&arguments, &context).await?,
@@ -167,8 +164,7 @@ async fn pay(arguments: &JsonObject, context: &Context) -> Result<Value, ErrorDa
         return Ok(text("Not paid."));
     }
     // A real server would learn this from the payment page.
-    let complete =
-        CustomNotification::new("notifications/elicitation/complete", Some(json!({"elicitationId": id})));
+    let complete = CustomNotification::new("notifications/elicitation/complete", Some(json!({"elicitationId": id})));
     let sent = context.peer.send_notification(ServerNotification::CustomNotification(complete)).await;
     if let Err(error) = sent {
         tracing::debug!(%error, "completion was not delivered");

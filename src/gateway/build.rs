@@ -8,9 +8,13 @@ use sessiongate_actors::settings::{
     EventLogBounds, GatewaySettings, Listing, Naming, SessionSettings, TargetSettings,
 };
 use sessiongate_actors::supervisor::TargetPlan;
-use sessiongate_targets::Target;
+use ipnet::IpNet;
+use sessiongate_targets::{
+    AddressPolicy, HttpClients, HttpOptions, HttpTarget, HttpTargetOptions, ProcessBound, ProcessMode, SecretEnv,
+    SecretHeaders, StdioTarget, StdioTargetOptions, Target, TargetError, Transport,
+};
 
-use crate::config::{self, Config, GatewayConfig, TargetConfig};
+use crate::config::{self, Config, GatewayConfig, McpConfig, TargetConfig};
 use crate::http::StreamTiming;
 
 /// What a client is told to wait, where the configuration does not say.
@@ -64,7 +68,7 @@ pub(super) fn timing(gateway: &GatewayConfig) -> StreamTiming {
 pub(super) struct Builder {
     known: HashMap<(String, String), Known>,
     next: u64,
-    processes: Arc<ProcessBound>,
+    processes: ProcessBound,
 }
 
 struct Known {
@@ -140,7 +144,11 @@ impl Builder {
                 let options = HttpTargetOptions {
                     name: target.name.clone(),
                     url: http.url.url().clone(),
-                    transport: http.transport.into(),
+                    transport: match http.transport {
+                        config::Transport::Auto => Transport::Auto,
+                        config::Transport::StreamableHttp => Transport::StreamableHttp,
+                        config::Transport::Sse => Transport::Sse,
+                    },
                     headers,
                     limits: target.link_limits(),
                 };
@@ -151,7 +159,7 @@ impl Builder {
                     name: target.name.clone(),
                     command: stdio.command.clone(),
                     args: stdio.args.clone(),
-                    env: SecretEnv::new(stdio.env.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()))),
+                    env: stdio.env.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect::<SecretEnv>(),
                     cwd: stdio.cwd.clone(),
                     mode: match stdio.mode {
                         config::ProcessMode::PerSession => ProcessMode::PerSession,

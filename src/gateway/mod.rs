@@ -7,8 +7,9 @@ mod runtime;
 mod serve;
 mod telemetry;
 
+pub use build::targets_of;
 pub use keys::ApiKeys;
 pub use readiness::{Readiness, TargetReadiness};
 pub use runtime::{Runtime, Served};
-pub use serve::{ServeError, Serving, serve};
+pub use serve::{Ready, ServeError, Serving, serve};
 pub use telemetry::init_logging;

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 use super::ApiKeys;
 use super::build::{self, Builder};
-use crate::config::{Config, GatewayConfig};
+use crate::config::{Config, Endpoint, GatewayConfig};
 use crate::http::{OriginGuard, StreamTiming};
 
 /// One gateway as the data plane serves it.
@@ -81,7 +81,7 @@ impl Runtime {
         self.body_limit.store(limit, Ordering::Relaxed);
         let guard = OriginGuard::new(
             listen,
-            config.public_url().as_ref(),
+            config.public_url.as_ref().map(Endpoint::url),
             &config.allowed_hosts,
             &config.allowed_origins,
         );

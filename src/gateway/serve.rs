@@ -137,7 +137,7 @@ async fn sealer(store: &dyn CatalogueStore) -> Result<Sealer, ServeError> {
 }
 
 fn base_url(config: &Config, address: SocketAddr) -> String {
-    match config.public_url() {
+    match config.public_url.as_ref().map(config::Endpoint::url) {
         Some(url) => url.as_str().trim_end_matches('/').to_owned(),
         None if address.ip().is_unspecified() => format!("http://localhost:{}", address.port()),
         None => format!("http://{address}"),

@@ -8,9 +8,12 @@ use crate::config::{LogConfig, LogFormat};
 /// Buckets of call durations in seconds: an agent's calls take from a millisecond to minutes.
 const DURATIONS: [f64; 12] = [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 120.0, 900.0];
 
+/// Libraries that tell what nobody asked, at the level of the gateway's own news.
+const QUIET: &str = "actix_server=warn,actix_web=warn,hyper=warn,reqwest=warn,rmcp=warn,sled=warn";
+
 /// Starts logging to stderr; the environment's `RUST_LOG` overrules. A second call changes nothing.
 pub fn init_logging(log: &LogConfig) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(&log.level));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("{},{QUIET}", log.level)));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let _ = match log.format {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),

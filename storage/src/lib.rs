@@ -1,7 +1,10 @@
 //! What must outlive the process: the session store, the catalogue store, and the engines behind them.
 
+pub mod memory;
 pub mod model;
+pub mod sled;
 pub mod store;
 
+pub use memory::MemoryStore;
 pub use model::*;
 pub use store::{CatalogueStore, SessionStore, StoreError};

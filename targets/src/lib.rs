@@ -9,6 +9,7 @@ pub mod link;
 mod pending;
 pub mod secret;
 mod sse;
+pub mod stdio;
 
 pub use error::TargetError;
 pub use guard::AddressPolicy;
@@ -16,4 +17,5 @@ pub use http::{HttpClients, HttpOptions, HttpTarget, HttpTargetOptions, Transpor
 pub use link::{
     CallReply, Hello, Link, LinkEvent, LinkSink, Listening, Origin, SavedLink, SinkClosed, Target, Welcome, LinkLimits
 };
+pub use stdio::{ProcessBound, ProcessMode, StdioTarget, StdioTargetOptions};
 pub use secret::{HeaderError, SecretEnv, SecretHeaders};

@@ -69,6 +69,15 @@ impl Pending {
         sender.is_some_and(|sender| sender.send(Ok(CallReply { response, event_id })).is_ok())
     }
 
+    /// Ends one waiting call, where something came for it that is no response.
+    pub(crate) fn fail(&self, id: &RequestId, error: TargetError) {
+        if let State::Open(calls) = &mut *self.0.lock()
+            && let Some(sender) = id.as_i64().and_then(|id| calls.remove(&id))
+        {
+            let _ = sender.send(Err(error));
+        }
+    }
+
     /// Ends every waiting call with `running`, and every later one with `later`. The first end counts.
     pub(crate) fn end(&self, running: &TargetError, later: TargetError) {
         let calls = match &mut *self.0.lock() {

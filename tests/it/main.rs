@@ -4,3 +4,4 @@ mod client;
 mod crash;
 mod harness;
 mod status_table;
+mod terminal;

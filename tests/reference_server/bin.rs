@@ -96,8 +96,5 @@ fn router(shared: Arc<Shared>, sessions: Arc<Sessions>) -> Router {
         })
     };
     let forget = post(async move || Json(json!({"forgotten": sessions.forget_all().await})));
-    Router::new()
-        .route("/control/stats", stats)
-        .route("/control/forget-sessions", forget)
-        .nest_service("/mcp", mcp)
+    Router::new().route("/control/stats", stats).route("/control/forget-sessions", forget).nest_service("/mcp", mcp)
 }

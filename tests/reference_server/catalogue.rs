@@ -132,11 +132,7 @@ fn own_tools() -> Vec<Tool> {
             "Asks for a visit to a page, then says that it is complete",
             object(json!({"key": key(), "url": {"type": "string", "format": "uri"}}), &[]),
         ),
-        tool(
-            "sg_url_required",
-            "Fails with -32042 the first time in each session",
-            object(json!({"key": key()}), &[]),
-        ),
+        tool("sg_url_required", "Fails with -32042 the first time in each session", object(json!({"key": key()}), &[])),
         tool("sg_sample", "Asks the client's model", object(json!({"prompt": {"type": "string"}}), &[])),
         tool("sg_roots", "Lists the client's roots", json!({"type": "object"})),
         tool(
@@ -156,11 +152,7 @@ fn own_tools() -> Vec<Tool> {
         tool("sg_big", "Returns a text of this size", object(json!({"bytes": whole("Size")}), &["bytes"])),
         tool("sg_link", "Returns a resource link", json!({"type": "object"})),
         tool("sg_whoami", "Says what the server knows about its client", json!({"type": "object"})),
-        tool(
-            "sg_answer_count",
-            "Says how many answers arrived under a key",
-            object(json!({"key": key()}), &["key"]),
-        ),
+        tool("sg_answer_count", "Says how many answers arrived under a key", object(json!({"key": key()}), &["key"])),
         tool(
             "sg_hang_up",
             "Closes its stream, waits, and answers",

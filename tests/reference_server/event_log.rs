@@ -58,10 +58,7 @@ enum Step {
 
 impl EventLog {
     pub fn new() -> Self {
-        Self {
-            streams: Mutex::default(),
-            changed: watch::Sender::new(0),
-        }
+        Self { streams: Mutex::default(), changed: watch::Sender::new(0) }
     }
 
     /// Opens a reader; it ends with the stream, with a hang-up, or with the session.
@@ -132,10 +129,8 @@ impl EventStore for EventLog {
         let event_id = format!("{stream_id}-{}", stream.events.len());
         let mut event = event.clone();
         event.event_id = Some(event_id.clone());
-        let is_answer = matches!(
-            event.message.as_deref(),
-            Some(JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_))
-        );
+        let is_answer =
+            matches!(event.message.as_deref(), Some(JsonRpcMessage::Response(_) | JsonRpcMessage::Error(_)));
         stream.ended |= is_answer && !is_standalone(stream_id);
         stream.events.push(event);
         drop(streams);

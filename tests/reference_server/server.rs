@@ -41,11 +41,7 @@ type Context = RequestContext<RoleServer>;
 impl ReferenceServer {
     /// The handler of a new session; `sessions` is absent on stdio.
     pub fn new(shared: Arc<Shared>, sessions: Option<Arc<Sessions>>) -> Self {
-        Self {
-            shared,
-            sessions,
-            session: Arc::new(Session::default()),
-        }
+        Self { shared, sessions, session: Arc::new(Session::default()) }
     }
 
     fn tools(&self) -> Vec<rmcp::model::Tool> {
@@ -112,11 +108,7 @@ impl ServerHandler for ReferenceServer {
         model(page)
     }
 
-    async fn call_tool(
-        &self,
-        request: CallToolRequestParams,
-        context: Context,
-    ) -> Result<CallToolResponse, ErrorData> {
+    async fn call_tool(&self, request: CallToolRequestParams, context: Context) -> Result<CallToolResponse, ErrorData> {
         self.shared.calls.fetch_add(1, Ordering::Relaxed);
         let name = request.name.to_string();
         if !self.tools().iter().any(|tool| tool.name == name) {
@@ -124,12 +116,7 @@ impl ServerHandler for ReferenceServer {
         }
         let arguments = request.arguments.unwrap_or_default();
         self.shared.record("start", &name, json!(arguments));
-        let call = Call {
-            server: self,
-            name: &name,
-            arguments: &arguments,
-            context: &context,
-        };
+        let call = Call { server: self, name: &name, arguments: &arguments, context: &context };
         let result: Result<CallToolResult, ErrorData> = match call.run().await {
             Ok(value) => model(value),
             Err(error) => Err(error),
@@ -209,11 +196,9 @@ impl ServerHandler for ReferenceServer {
         let text = |text: String| user(json!({"type": "text", "text": text}));
         let messages = match request.name.as_ref() {
             "test_simple_prompt" => vec![text("This is a simple prompt for testing.".into())],
-            "test_prompt_with_arguments" => vec![text(format!(
-                "Prompt with arguments: arg1='{}', arg2='{}'",
-                argument("arg1")?,
-                argument("arg2")?
-            ))],
+            "test_prompt_with_arguments" => {
+                vec![text(format!("Prompt with arguments: arg1='{}', arg2='{}'", argument("arg1")?, argument("arg2")?))]
+            }
             "test_prompt_with_embedded_resource" => vec![
                 user(json!({"type": "resource", "resource": {
                     "uri": argument("resourceUri")?, "mimeType": "text/plain",
@@ -232,10 +217,8 @@ impl ServerHandler for ReferenceServer {
 
     async fn complete(&self, request: CompleteRequestParams, _: Context) -> Result<CompleteResult, ErrorData> {
         let start = request.argument.value;
-        let values: Vec<&str> = ["paris", "park", "party", "test", "testing"]
-            .into_iter()
-            .filter(|word| word.starts_with(&start))
-            .collect();
+        let values: Vec<&str> =
+            ["paris", "park", "party", "test", "testing"].into_iter().filter(|word| word.starts_with(&start)).collect();
         model(json!({"completion": {"values": values, "total": values.len(), "hasMore": false}}))
     }
 }

@@ -56,24 +56,15 @@ impl Sessions {
         config.channel_capacity = 256;
         let mut local = LocalSessionManager::default().with_event_store(log.clone());
         local.session_config = config;
-        Self {
-            local,
-            log,
-            streams: Mutex::default(),
-            retry,
-            resumed: AtomicU64::new(0),
-        }
+        Self { local, log, streams: Mutex::default(), retry, resumed: AtomicU64::new(0) }
     }
 
     /// Announces `retry` on the stream of a running request and closes its connection: the client
     /// has to come back by GET with `Last-Event-ID` (SEP-1699).
     pub async fn hang_up(&self, session_id: &str, request_id: &RequestId) -> bool {
         let session_id = SessionId::from(session_id);
-        let stream = self
-            .streams
-            .lock()
-            .get(&session_id)
-            .and_then(|streams| streams.by_request.get(request_id).cloned());
+        let stream =
+            self.streams.lock().get(&session_id).and_then(|streams| streams.by_request.get(request_id).cloned());
         let Some(stream) = stream else {
             return false;
         };

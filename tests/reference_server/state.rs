@@ -40,16 +40,9 @@ pub struct Session {
 impl Shared {
     /// Opens the journal, if there is to be one, for appending.
     pub fn new(many: bool, modern: bool, journal: Option<&Path>) -> io::Result<Self> {
-        let journal = journal
-            .map(|path| File::options().create(true).append(true).open(path))
-            .transpose()?
-            .map(Mutex::new);
-        Ok(Self {
-            many,
-            modern,
-            journal,
-            ..Self::default()
-        })
+        let journal =
+            journal.map(|path| File::options().create(true).append(true).open(path)).transpose()?.map(Mutex::new);
+        Ok(Self { many, modern, journal, ..Self::default() })
     }
 
     /// Appends one line and waits until it is on disk, so that a crash test can count effects.

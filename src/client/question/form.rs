@@ -35,11 +35,7 @@ impl Form {
     /// If it is no flat form.
     pub fn new(schema: RawJson) -> Result<Self, SchemaError> {
         let fields = FormSchema::parse(&schema)?;
-        Ok(Self {
-            fields,
-            one_field: without_required(&schema).unwrap_or_else(|| schema.clone()),
-            schema,
-        })
+        Ok(Self { fields, one_field: without_required(&schema).unwrap_or_else(|| schema.clone()), schema })
     }
 
     /// Whether the content answers the whole form.
@@ -261,10 +257,7 @@ fn invalid(reason: impl Into<String>) -> Validation {
 }
 
 fn raw(content: &Map<String, Value>) -> Result<RawJson, AnswerError> {
-    serde_json::to_string(content)
-        .ok()
-        .and_then(|text| RawJson::parse(text).ok())
-        .ok_or(AnswerError::Content)
+    serde_json::to_string(content).ok().and_then(|text| RawJson::parse(text).ok()).ok_or(AnswerError::Content)
 }
 
 fn without_required(schema: &RawJson) -> Option<RawJson> {

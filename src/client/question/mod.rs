@@ -40,12 +40,7 @@ pub enum Reply {
 impl Asker {
     /// Asks on this console, with these answers first.
     pub fn new(console: Console, answers: Vec<(String, String)>, assume_yes: bool) -> Self {
-        Self {
-            console,
-            answers: Arc::new(answers),
-            assume_yes,
-            turn: Arc::default(),
-        }
+        Self { console, answers: Arc::new(answers), assume_yes, turn: Arc::default() }
     }
 
     /// Asks for a form to be filled in. The schema is text, because the order of its fields counts.
@@ -92,7 +87,8 @@ impl Asker {
             None => {}
         }
         if !self.console.is_interactive() {
-            self.console.note("declined: nobody is here to open the page; --answer url=accept says that it was visited");
+            self.console
+                .note("declined: nobody is here to open the page; --answer url=accept says that it was visited");
             return Reply::Decline;
         }
         blocking(move || page.ask()).await

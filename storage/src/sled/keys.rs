@@ -100,6 +100,19 @@ pub(super) fn quarantine(key: &[u8]) -> Vec<u8> {
     [b"q", key].concat()
 }
 
+/// What lies at `key`, for the log: keys themselves are not shown, and catalogue names are not ours to log as damage.
+pub(super) fn kind(key: &[u8]) -> &'static str {
+    match (key.first(), read_data(key)) {
+        (Some(b's'), _) => "record",
+        (Some(b'c'), _) => "catalogue",
+        (Some(b'm'), _) => "named value",
+        (_, Some((_, Part::Item(..)))) => "item",
+        (_, Some((_, Part::Trim(_)))) => "trim mark",
+        (_, Some((_, Part::Event(..)))) => "event",
+        _ => "unknown",
+    }
+}
+
 /// The key of a further chunk; the head has the number 0 and no suffix.
 pub(super) fn chunk(head: &[u8], number: u32) -> Vec<u8> {
     [head, &number.to_be_bytes()[..]].concat()

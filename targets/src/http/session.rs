@@ -162,7 +162,7 @@ impl Session {
 
     async fn json(&self, answer: Answer, id: i64) -> Result<CallReply, TargetError> {
         let body = body::read(answer, self.endpoint.limits.message_bytes).await?;
-        let mut messages = match Message::parse(&body) {
+        let messages = match Message::parse(&body) {
             Ok(Message::Response(response)) if answers(&response, id) => {
                 return Ok(CallReply { response, event_id: None });
             }
@@ -175,7 +175,7 @@ impl Session {
             Err(ParseError::Batch) => Message::parse_batch(&body).map_err(not_mcp)?,
             Err(error) => return Err(not_mcp(error)),
         };
-        let reply = self.dispatch(&mut messages, id, None).await?;
+        let reply = self.dispatch(messages, id, None).await?;
         reply.ok_or_else(|| TargetError::Protocol { detail: "its answer has no response to the request".into() })
     }
 
@@ -186,8 +186,8 @@ impl Session {
                 match events.next().await {
                     Ok(event) => {
                         cursor.see(&event);
-                        let Some(mut messages) = messages(&event)? else { continue };
-                        if let Some(reply) = self.dispatch(&mut messages, id, event.id.as_deref()).await? {
+                        let Some(messages) = messages(&event)? else { continue };
+                        if let Some(reply) = self.dispatch(messages, id, event.id.as_deref()).await? {
                             events.discard();
                             return Ok(reply);
                         }
@@ -241,12 +241,12 @@ impl Session {
     /// Delivers requests and notifications in order and picks out the response to `id`.
     async fn dispatch(
         &self,
-        messages: &mut Vec<Message>,
+        messages: Vec<Message>,
         id: i64,
         event_id: Option<&str>,
     ) -> Result<Option<CallReply>, TargetError> {
         let mut reply = None;
-        for message in messages.drain(..) {
+        for message in messages {
             match message {
                 Message::Response(response) if reply.is_none() && answers(&response, id) => {
                     reply = Some(CallReply { response, event_id: event_id.map(Into::into) });

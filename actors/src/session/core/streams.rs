@@ -16,7 +16,7 @@ const BLOCK: u32 = 64;
 /// All streams that the log knows, live and finished.
 #[derive(Default)]
 pub(super) struct Streams {
-    streams: BTreeMap<StreamId, Stream>,
+    pub(super) streams: BTreeMap<StreamId, Stream>,
     next: u32,
     /// Numbers below this are covered by the stored record.
     reserved: u32,
@@ -28,7 +28,7 @@ pub(super) struct Streams {
     bytes: u64,
 }
 
-struct Stream {
+pub(super) struct Stream {
     /// The place of the next message.
     next_seq: u64,
     first_seq: u64,
