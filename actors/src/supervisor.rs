@@ -190,6 +190,18 @@ impl TargetSupervisor {
         futures_util::future::join_all(runs).await
     }
 
+    /// Waits until every target was tried once, or has a catalogue of an earlier process.
+    pub async fn first_attempts(&self) {
+        let wanted: Vec<SyncHandle> = self
+            .supervised
+            .lock()
+            .iter()
+            .filter(|known| known.catalogue.is_none())
+            .map(|known| known.sync.clone())
+            .collect();
+        futures_util::future::join_all(wanted.iter().map(SyncHandle::sync)).await;
+    }
+
     /// How the targets are.
     pub async fn views(&self) -> Vec<TargetView> {
         let wanted: Vec<(Arc<str>, bool, SyncHandle)> = self

@@ -17,6 +17,8 @@ use crate::admin;
 use crate::config::{self, Config, ConfigErrors};
 use crate::http;
 
+/// How long the word that the gateway is ready waits for targets that were never reached.
+const FIRST_SYNC: Duration = Duration::from_secs(10);
 /// Between two looks for sessions that expired while nobody had them in memory.
 const SWEEP: Duration = Duration::from_secs(10);
 /// The name under which the sealing key is stored.
@@ -88,6 +90,13 @@ pub async fn serve(serving: Serving) -> Result<(), ServeError> {
     let base_url = base_url(&config, bound.address);
     let mut endpoints = runtime.endpoints();
     endpoints.sort();
+    // Requests are served already; who waits for the word should find something in the lists.
+    let first = async {
+        for supervisor in runtime.supervisors() {
+            supervisor.first_attempts().await;
+        }
+    };
+    let _ = tokio::time::timeout(FIRST_SYNC, first).await;
     on_ready(&Ready { base_url, endpoints });
     let sweeper = actix_rt::spawn(sweep(directory));
     run(&config, watch.as_deref(), &runtime, bound.address).await?;

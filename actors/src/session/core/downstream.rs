@@ -304,8 +304,8 @@ impl SessionCore {
         self.send_related(target, source, jsonrpc::notification("notifications/message", Some(&params)), env, step);
     }
 
-    /// Sends a message on the stream of the call it came with; without one, on that of the only call that runs there;
-    /// else outside calls. What comes late on the stream of a call that ended belongs to no other call.
+    /// Sends a message on the stream of the call it came with; without one, on the standing stream, or if nobody reads
+    /// that, on that of the only call that runs there. What comes late on the stream of a call that ended belongs to no other call.
     pub(super) fn send_related(
         &mut self,
         target: &Arc<str>,

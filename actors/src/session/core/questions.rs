@@ -57,7 +57,8 @@ pub(super) struct Question {
 
 /// What is asked.
 #[derive(Clone, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+// Not internally tagged: raw JSON cannot be read back out of a buffered value.
+#[serde(rename_all = "snake_case")]
 pub(super) enum QuestionKind {
     /// A form: answers are checked against the schema that the client was shown.
     Form { schema: Option<RawJson> },
