@@ -80,10 +80,7 @@ pub async fn call_until(
     Ok(outcome)
 }
 
-async fn within<T>(
-    limit: Duration,
-    work: impl Future<Output = Result<T, ClientError>>,
-) -> Result<T, ClientError> {
+async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
     tokio::time::timeout(limit, work).await.unwrap_or(Err(ClientError::Timeout(limit)))
 }
 

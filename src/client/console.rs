@@ -132,7 +132,8 @@ impl Console {
 }
 
 fn new_bar() -> ProgressBar {
-    ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style("{spinner} {elapsed} {wide_msg}"))
+    ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr())
+        .with_style(style("{spinner} {elapsed} {wide_msg}"))
 }
 
 fn style(template: &str) -> ProgressStyle {

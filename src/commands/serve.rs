@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::{USAGE, fail};
 use crate::cli::args::ServeArgs;
 use crate::config::{self, Config, LogConfig};
-use crate::gateway::{self, Ready, Serving};
+use crate::gateway::{self, Ready, Serving, Watched};
 
 pub(super) async fn run(args: &ServeArgs, log: impl Fn(LogConfig) -> LogConfig) -> ExitCode {
     let config = match args.source.load() {
@@ -17,13 +17,17 @@ pub(super) async fn run(args: &ServeArgs, log: impl Fn(LogConfig) -> LogConfig) 
     for remark in config::advice(&config) {
         tracing::warn!("{remark}");
     }
-    let watch = args.source.file().filter(|_| !args.no_watch).map(std::path::Path::to_path_buf);
+    let source = args.source.clone();
+    let watch = args.source.file().filter(|_| !args.no_watch).map(|path| Watched {
+        path: path.to_path_buf(),
+        overrule: Box::new(move |config| source.overrule(config)),
+    });
     start(config, watch, Box::new(print_ready)).await
 }
 
 pub(super) async fn start(
     config: Config,
-    watch: Option<std::path::PathBuf>,
+    watch: Option<Watched>,
     on_ready: Box<dyn FnOnce(&Ready)>,
 ) -> ExitCode {
     match gateway::serve(Serving { config, watch, on_ready }).await {

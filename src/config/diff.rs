@@ -74,10 +74,10 @@ macro_rules! differing {
 #[must_use]
 pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     let mut changes = Vec::new();
-    let restart = differing!(old, new, [listen, public_url, data_dir, body_limit, durability, log]);
+    let restart = differing!(old, new, [listen, public_url, data_dir, durability, log, limits]);
     changes.extend(restart.into_iter().map(|key| Change::NeedsRestart { key }));
     let at_once =
-        differing!(old, new, [allow_private_networks, allowed_origins, allowed_hosts, shutdown_timeout, limits]);
+        differing!(old, new, [allow_private_networks, allowed_origins, allowed_hosts, body_limit, shutdown_timeout]);
     changes.extend(at_once.into_iter().map(|key| Change::SettingChanged { key }));
     for gateway in names(old.gateways.iter().map(|one| &one.name), new.gateways.iter().map(|one| &one.name)) {
         match (old.gateway(gateway), new.gateway(gateway)) {

@@ -32,7 +32,8 @@ impl ClientHandler for Guest {
         _: RequestContext<RoleClient>,
     ) -> Result<ElicitResult, ErrorData> {
         let form = matches!(request, ElicitRequestParams::FormElicitationParams { .. });
-        let answer = if form { json!({"action": "accept", "content": self.content}) } else { json!({"action": "accept"}) };
+        let answer =
+            if form { json!({"action": "accept", "content": self.content}) } else { json!({"action": "accept"}) };
         menu::model(answer)
     }
 

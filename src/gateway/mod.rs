@@ -11,5 +11,5 @@ pub use build::targets_of;
 pub use keys::ApiKeys;
 pub use readiness::{Readiness, TargetReadiness};
 pub use runtime::{Runtime, Served};
-pub use serve::{Ready, ServeError, Serving, serve};
+pub use serve::{Ready, ServeError, Serving, Watched, serve};
 pub use telemetry::init_logging;

@@ -1,7 +1,7 @@
 //! Runs the process: store, gateways, listener, reload, shutdown.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,9 +54,17 @@ pub struct Serving {
     /// The configuration.
     pub config: Config,
     /// Its file, to be read again when it changes.
-    pub watch: Option<PathBuf>,
+    pub watch: Option<Watched>,
     /// Called with the base URL once requests are served.
     pub on_ready: Box<dyn FnOnce(&Ready)>,
+}
+
+/// A file that is followed.
+pub struct Watched {
+    /// The file.
+    pub path: PathBuf,
+    /// Puts what the command line says over what the file says.
+    pub overrule: Box<dyn Fn(&mut Config)>,
 }
 
 /// What a caller wants to print.
@@ -99,9 +107,9 @@ pub async fn serve(serving: Serving) -> Result<(), ServeError> {
     let _ = tokio::time::timeout(FIRST_SYNC, first).await;
     on_ready(&Ready { base_url, endpoints });
     let sweeper = actix_rt::spawn(sweep(directory));
-    run(&config, watch.as_deref(), &runtime, bound.address).await?;
+    let last = run(config, watch, &runtime, bound.address).await?;
     tracing::info!("shutting down");
-    let limit = config.shutdown_timeout;
+    let limit = last.shutdown_timeout;
     let orderly = async {
         runtime.shut_down().await;
         handle.stop(true).await;
@@ -165,21 +173,21 @@ async fn sweep(directory: Arc<SessionDirectory>) {
     }
 }
 
-/// Waits for a signal; meanwhile changes of the file and SIGHUP are carried out.
+/// Waits for a signal and returns the configuration of that moment; meanwhile changes of the file and SIGHUP are carried out.
 async fn run(
-    config: &Config,
-    watch: Option<&Path>,
+    config: Config,
+    watch: Option<Watched>,
     runtime: &Runtime,
     address: SocketAddr,
-) -> Result<(), ServeError> {
+) -> Result<Config, ServeError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
-    let mut changes = match watch {
-        Some(path) => Some(config::watch(path, config.clone()).map_err(ServeError::Watch)?),
+    let mut changes = match &watch {
+        Some(watched) => Some(config::watch(&watched.path, config.clone()).map_err(ServeError::Watch)?),
         None => None,
     };
-    let mut current = config.clone();
+    let mut current = config;
     loop {
         let change = async {
             match &mut changes {
@@ -188,8 +196,8 @@ async fn run(
             }
         };
         tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
+            _ = terminate.recv() => return Ok(current),
+            _ = interrupt.recv() => return Ok(current),
             _ = hang_up.recv() => {
                 tracing::info!("synchronising all targets");
                 for supervisor in runtime.supervisors() {
@@ -197,7 +205,13 @@ async fn run(
                 }
             }
             change = change => match change {
-                Some(Ok(next)) => {
+                Some(Ok(mut next)) => {
+                    if let Some(watched) = &watch {
+                        (watched.overrule)(&mut next);
+                    }
+                    if next == current {
+                        continue;
+                    }
                     for change in config::diff(&current, &next) {
                         tracing::info!(%change, "configuration changed");
                     }

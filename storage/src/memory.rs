@@ -1,7 +1,6 @@
-//! A store in memory: for gateways without sessions, and for tests.
+//! The engine that forgets: for tests, and for a gateway that keeps nothing.
 
-use std::collections::BTreeMap;
-use std::future::{Future, ready};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -14,103 +13,74 @@ use crate::model::{
     Acquired, Batch, ItemKind, Lease, NodeId, Op, Replay, SessionKey, SessionSummary, StoredSession, StreamExtent,
     Timestamp,
 };
-use crate::store::{CatalogueStore, SessionStore, StoreError};
+use crate::store::{CatalogueStore, REPLAY_BYTES, SessionStore, StoreError};
 
-#[derive(Default)]
+/// Everything in memory, nothing after the process. It is gone with the value, so it promises no more than
+/// [`crate::Durability::None`].
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    sessions: BTreeMap<SessionKey, Session>,
+    expiries: BTreeSet<(Timestamp, SessionKey)>,
+    /// Only leases that are held; what is not here is fenced.
+    leases: HashMap<SessionKey, u64>,
+    last_fence: u64,
+    catalogues: BTreeMap<(String, String), Bytes>,
+    metas: BTreeMap<String, Bytes>,
+}
+
+#[derive(Debug, Default)]
 struct Session {
     record: Option<(Bytes, Timestamp)>,
     items: BTreeMap<(ItemKind, u64), Bytes>,
-    streams: BTreeMap<StreamId, BTreeMap<u64, (Timestamp, Bytes)>>,
+    streams: BTreeMap<StreamId, Stream>,
 }
 
-#[derive(Default)]
-struct Inner {
-    sessions: BTreeMap<SessionKey, Session>,
-    fences: BTreeMap<SessionKey, u64>,
-    next_fence: u64,
-    values: BTreeMap<String, Bytes>,
+#[derive(Debug, Default)]
+struct Stream {
+    events: BTreeMap<u64, (Timestamp, Bytes)>,
+    /// The newest event that was trimmed.
+    trimmed: Option<u64>,
 }
 
-/// The store.
-#[derive(Default)]
-pub struct MemoryStore {
-    inner: Mutex<Inner>,
-}
+// === impl MemoryStore ===
 
 impl MemoryStore {
-    fn apply(&self, lease: &Lease, batch: Batch) -> Result<(), StoreError> {
-        let mut inner = self.inner.lock();
-        if inner.fences.get(&lease.key).is_some_and(|fence| *fence > lease.fence) {
-            return Err(StoreError::Fenced);
-        }
-        for op in batch.ops {
-            let session = inner.sessions.entry(lease.key).or_default();
-            match op {
-                Op::PutRecord { value, expires } => session.record = Some((value, expires)),
-                Op::PutItem { kind, id, value } => {
-                    session.items.insert((kind, id), value);
-                }
-                Op::DeleteItem { kind, id } => {
-                    session.items.remove(&(kind, id));
-                }
-                Op::Append { stream, seq, at, frame } => {
-                    session.streams.entry(stream).or_default().insert(seq, (at, frame));
-                }
-                Op::Trim { stream, through } => {
-                    if let Some(events) = session.streams.get_mut(&stream) {
-                        *events = events.split_off(&(through + 1));
-                    }
-                }
-                Op::DropStream { stream } => {
-                    session.streams.remove(&stream);
-                }
-                Op::DeleteSession => {
-                    inner.sessions.remove(&lease.key);
-                }
-            }
-        }
-        Ok(())
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
     }
 }
 
 #[async_trait]
 impl SessionStore for MemoryStore {
-    async fn acquire(&self, key: SessionKey, _: &NodeId, _: Duration) -> Result<Acquired, StoreError> {
-        let mut inner = self.inner.lock();
-        inner.next_fence += 1;
-        let fence = inner.next_fence;
-        inner.fences.insert(key, fence);
+    async fn acquire(&self, key: SessionKey, _node: &NodeId, _ttl: Duration) -> Result<Acquired, StoreError> {
+        let mut state = self.state.lock();
+        state.last_fence += 1;
+        let fence = state.last_fence;
+        state.leases.insert(key, fence);
         Ok(Acquired::Granted(Lease { key, fence }))
     }
 
-    async fn renew(&self, _: &Lease, _: Duration) -> Result<(), StoreError> {
-        Ok(())
+    async fn renew(&self, lease: &Lease, _ttl: Duration) -> Result<(), StoreError> {
+        self.state.lock().check(lease)
     }
 
     async fn release(&self, lease: Lease) -> Result<(), StoreError> {
-        self.inner.lock().fences.remove(&lease.key);
+        let mut state = self.state.lock();
+        if state.check(&lease).is_ok() {
+            state.leases.remove(&lease.key);
+        }
         Ok(())
     }
 
     async fn load(&self, key: SessionKey) -> Result<Option<StoredSession>, StoreError> {
-        let inner = self.inner.lock();
-        let Some(session) = inner.sessions.get(&key) else { return Ok(None) };
-        let Some((record, expires)) = session.record.clone() else { return Ok(None) };
-        let items = session.items.iter().map(|((kind, id), value)| (*kind, *id, value.clone())).collect();
-        let streams = session
-            .streams
-            .iter()
-            .filter_map(|(stream, events)| {
-                Some(StreamExtent {
-                    stream: *stream,
-                    first: *events.first_key_value()?.0,
-                    last: *events.last_key_value()?.0,
-                    bytes: events.values().map(|(_, frame)| frame.len() as u64).sum(),
-                    last_at: events.last_key_value()?.1.0,
-                })
-            })
-            .collect();
-        Ok(Some(StoredSession { record, expires, items, streams }))
+        let state = self.state.lock();
+        Ok(state.sessions.get(&key).and_then(Session::stored))
     }
 
     fn commit(
@@ -118,47 +88,36 @@ impl SessionStore for MemoryStore {
         lease: &Lease,
         batch: Batch,
     ) -> Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 'static>> {
-        Box::pin(ready(self.apply(lease, batch)))
+        let outcome = self.state.lock().commit(lease, batch);
+        Box::pin(std::future::ready(outcome))
     }
 
-    async fn replay(
-        &self,
-        key: SessionKey,
-        stream: StreamId,
-        after: u64,
-        limit: usize,
-    ) -> Result<Replay, StoreError> {
-        let inner = self.inner.lock();
-        let Some(events) = inner.sessions.get(&key).and_then(|session| session.streams.get(&stream)) else {
-            return Ok(Replay::Unknown);
-        };
-        if let Some((first, _)) = events.first_key_value()
-            && after + 1 < *first
-        {
-            return Ok(Replay::Trimmed { first: *first });
-        }
-        let events = events.range(after + 1..).take(limit).map(|(seq, (_, frame))| (*seq, frame.clone()));
-        Ok(Replay::Events(events.collect()))
+    async fn replay(&self, key: SessionKey, stream: StreamId, after: u64, limit: usize) -> Result<Replay, StoreError> {
+        let state = self.state.lock();
+        let stream = state.sessions.get(&key).and_then(|session| session.streams.get(&stream));
+        Ok(stream.map_or(Replay::Unknown, |stream| stream.replay(after, limit)))
     }
 
     async fn expired(&self, now: Timestamp, limit: usize) -> Result<Vec<SessionKey>, StoreError> {
-        let inner = self.inner.lock();
-        let over = inner.sessions.iter().filter(|(_, session)| session.record.as_ref().is_some_and(|(_, at)| *at <= now));
-        Ok(over.map(|(key, _)| *key).take(limit).collect())
+        let state = self.state.lock();
+        let over = state.expiries.iter().take_while(|(expires, _)| *expires <= now);
+        Ok(over.map(|(_, key)| *key).take(limit).collect())
     }
 
     async fn list(&self, after: Option<SessionKey>, limit: usize) -> Result<Vec<SessionSummary>, StoreError> {
-        let inner = self.inner.lock();
-        let all = inner.sessions.iter().filter(|(key, _)| after.is_none_or(|after| **key > after));
-        let summaries = all.filter_map(|(key, session)| {
+        let state = self.state.lock();
+        let later = state.sessions.iter().filter(|(key, _)| after.is_none_or(|after| **key > after));
+        let rows = later.filter_map(|(key, session)| {
             let (record, expires) = session.record.clone()?;
             Some(SessionSummary { key: *key, record, expires })
         });
-        Ok(summaries.take(limit).collect())
+        Ok(rows.take(limit).collect())
     }
 
     async fn delete(&self, key: SessionKey) -> Result<(), StoreError> {
-        self.inner.lock().sessions.remove(&key);
+        let mut state = self.state.lock();
+        state.op(key, Op::DeleteSession);
+        state.leases.remove(&key);
         Ok(())
     }
 }
@@ -166,25 +125,138 @@ impl SessionStore for MemoryStore {
 #[async_trait]
 impl CatalogueStore for MemoryStore {
     async fn load_catalogue(&self, gateway: &str, target: &str) -> Result<Option<Bytes>, StoreError> {
-        Ok(self.inner.lock().values.get(&format!("c/{gateway}/{target}")).cloned())
+        Ok(self.state.lock().catalogues.get(&(gateway.to_owned(), target.to_owned())).cloned())
     }
 
     async fn put_catalogue(&self, gateway: &str, target: &str, value: Bytes) -> Result<(), StoreError> {
-        self.inner.lock().values.insert(format!("c/{gateway}/{target}"), value);
+        self.state.lock().catalogues.insert((gateway.to_owned(), target.to_owned()), value);
         Ok(())
     }
 
     async fn delete_catalogue(&self, gateway: &str, target: &str) -> Result<(), StoreError> {
-        self.inner.lock().values.remove(&format!("c/{gateway}/{target}"));
+        self.state.lock().catalogues.remove(&(gateway.to_owned(), target.to_owned()));
         Ok(())
     }
 
     async fn load_meta(&self, name: &str) -> Result<Option<Bytes>, StoreError> {
-        Ok(self.inner.lock().values.get(&format!("m/{name}")).cloned())
+        Ok(self.state.lock().metas.get(name).cloned())
     }
 
     async fn put_meta(&self, name: &str, value: Bytes) -> Result<(), StoreError> {
-        self.inner.lock().values.insert(format!("m/{name}"), value);
+        self.state.lock().metas.insert(name.to_owned(), value);
         Ok(())
+    }
+}
+
+// === impl State ===
+
+impl State {
+    fn check(&self, lease: &Lease) -> Result<(), StoreError> {
+        if self.leases.get(&lease.key) == Some(&lease.fence) { Ok(()) } else { Err(StoreError::Fenced) }
+    }
+
+    fn commit(&mut self, lease: &Lease, batch: Batch) -> Result<(), StoreError> {
+        self.check(lease)?;
+        let mut gone = false;
+        for op in batch.ops {
+            match op {
+                Op::PutRecord { .. } => gone = false,
+                Op::DeleteSession => gone = true,
+                _ => {}
+            }
+            self.op(lease.key, op);
+        }
+        if gone {
+            self.leases.remove(&lease.key);
+        }
+        Ok(())
+    }
+
+    fn op(&mut self, key: SessionKey, op: Op) {
+        match op {
+            Op::PutRecord { value, expires } => {
+                let before = self.sessions.entry(key).or_default().record.replace((value, expires));
+                if let Some((_, before)) = before {
+                    self.expiries.remove(&(before, key));
+                }
+                self.expiries.insert((expires, key));
+            }
+            Op::PutItem { kind, id, value } => {
+                self.sessions.entry(key).or_default().items.insert((kind, id), value);
+            }
+            Op::DeleteItem { kind, id } => {
+                if let Some(session) = self.sessions.get_mut(&key) {
+                    session.items.remove(&(kind, id));
+                }
+            }
+            Op::Append { stream, seq, at, frame } => {
+                let session = self.sessions.entry(key).or_default();
+                session.streams.entry(stream).or_default().events.insert(seq, (at, frame));
+            }
+            Op::Trim { stream, through } => {
+                let stream = self.sessions.get_mut(&key).and_then(|session| session.streams.get_mut(&stream));
+                if let Some(stream) = stream {
+                    stream.trim(through);
+                }
+            }
+            Op::DropStream { stream } => {
+                if let Some(session) = self.sessions.get_mut(&key) {
+                    session.streams.remove(&stream);
+                }
+            }
+            Op::DeleteSession => {
+                if let Some((_, expires)) = self.sessions.remove(&key).and_then(|session| session.record) {
+                    self.expiries.remove(&(expires, key));
+                }
+            }
+        }
+    }
+}
+
+// === impl Session ===
+
+impl Session {
+    fn stored(&self) -> Option<StoredSession> {
+        let (record, expires) = self.record.clone()?;
+        let items = self.items.iter().map(|((kind, id), value)| (*kind, *id, value.clone())).collect();
+        let streams = self.streams.iter().filter_map(|(id, stream)| stream.extent(*id)).collect();
+        Some(StoredSession { record, expires, items, streams })
+    }
+}
+
+// === impl Stream ===
+
+impl Stream {
+    fn extent(&self, stream: StreamId) -> Option<StreamExtent> {
+        let (first, _) = self.events.first_key_value()?;
+        let (last, (last_at, _)) = self.events.last_key_value()?;
+        let bytes = self.events.values().map(|(_, frame)| frame.len() as u64).sum();
+        Some(StreamExtent { stream, first: *first, last: *last, bytes, last_at: *last_at })
+    }
+
+    fn trim(&mut self, through: u64) {
+        let Some((newest, _)) = self.events.range(..=through).next_back() else { return };
+        self.trimmed = self.trimmed.max(Some(*newest));
+        self.events.retain(|seq, _| *seq > through);
+    }
+
+    fn replay(&self, after: u64, limit: usize) -> Replay {
+        if let Some(trimmed) = self.trimmed
+            && after < trimmed
+        {
+            let first = self.events.first_key_value().map_or(trimmed.saturating_add(1), |(first, _)| *first);
+            return Replay::Trimmed { first };
+        }
+        let mut events = Vec::new();
+        let Some(from) = after.checked_add(1) else { return Replay::Events(events) };
+        let mut bytes = 0;
+        for (seq, (_, frame)) in self.events.range(from..).take(limit) {
+            if !events.is_empty() && bytes + frame.len() > REPLAY_BYTES {
+                break;
+            }
+            bytes += frame.len();
+            events.push((*seq, frame.clone()));
+        }
+        Replay::Events(events)
     }
 }

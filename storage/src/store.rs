@@ -8,6 +8,12 @@ use sessiongate_protocol::StreamId;
 
 use crate::model::{Acquired, Batch, Lease, NodeId, Replay, SessionKey, SessionSummary, StoredSession, Timestamp};
 
+/// How many bytes of frames one replay returns at most (but at least one frame).
+pub const REPLAY_BYTES: usize = 1 << 20;
+
+/// The longest name of a gateway, a target or a named value, in bytes.
+pub const MAX_NAME: usize = 1024;
+
 /// Why the store did not do it.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]

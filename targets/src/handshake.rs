@@ -55,9 +55,9 @@ pub(crate) fn welcome(response: Response, transport: &'static str) -> Result<Wel
             return Err(TargetError::Refused { detail });
         }
     };
-    let answer: InitializeResult<'_> = result.borrow().map_err(|_| TargetError::Protocol {
-        detail: "the answer to `initialize` has no `protocolVersion`".into(),
-    })?;
+    let answer: InitializeResult<'_> = result
+        .borrow()
+        .map_err(|_| TargetError::Protocol { detail: "the answer to `initialize` has no `protocolVersion`".into() })?;
     match Revision::parse(&answer.revision) {
         Some(revision) if revision.era() == Era::Legacy => Ok(Welcome { revision, result, transport }),
         _ => Err(TargetError::Refused {

@@ -15,7 +15,7 @@ pub use error::TargetError;
 pub use guard::AddressPolicy;
 pub use http::{HttpClients, HttpOptions, HttpTarget, HttpTargetOptions, Transport};
 pub use link::{
-    CallReply, Hello, Link, LinkEvent, LinkSink, Listening, Origin, SavedLink, SinkClosed, Target, Welcome, LinkLimits
+    CallReply, Hello, Link, LinkEvent, LinkLimits, LinkSink, Listening, Origin, SavedLink, SinkClosed, Target, Welcome,
 };
-pub use stdio::{ProcessBound, ProcessMode, StdioTarget, StdioTargetOptions};
 pub use secret::{HeaderError, SecretEnv, SecretHeaders};
+pub use stdio::{ProcessBound, ProcessMode, StdioTarget, StdioTargetOptions};

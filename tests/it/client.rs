@@ -91,6 +91,91 @@ impl Client {
         }
     }
 
+    /// As the holder of an API key.
+    pub fn with_key(url: &str, key: &str) -> Self {
+        let value = format!("Bearer {key}").parse().unwrap();
+        let headers = [(reqwest::header::AUTHORIZATION, value)].into_iter().collect();
+        let http = reqwest::Client::builder().timeout(LIMIT).default_headers(headers).build().unwrap();
+        Self { http, ..Self::new(url) }
+    }
+
+    /// A session on a gateway.
+    pub async fn ready(url: &str, capabilities: Value) -> Self {
+        let mut client = Self::new(url);
+        client.initialize(capabilities).await.unwrap();
+        client
+    }
+
+    /// The answer to a tool call: `result` or `error`.
+    pub async fn call(&mut self, tool: &str, arguments: Value) -> Value {
+        self.ask("tools/call", json!({"name": tool, "arguments": arguments})).await
+    }
+
+    /// What a tool counted in its downstream session.
+    pub async fn count(&mut self, tool: &str) -> i64 {
+        let answer = self.call(tool, json!({})).await;
+        answer["result"]["structuredContent"]["count"].as_i64().unwrap_or_else(|| panic!("{answer}"))
+    }
+
+    /// Opens a tool call with progress; the request's id and the answer's stream.
+    pub async fn start(&mut self, tool: &str, arguments: Value) -> (Value, Stream) {
+        let params = json!({"name": tool, "arguments": arguments, "_meta": {"progressToken": "p"}});
+        let body = self.request("tools/call", params);
+        let stream = self.open(&body).await.unwrap();
+        (body["id"].clone(), stream)
+    }
+
+    /// All items of a list, over all pages.
+    pub async fn list(&mut self, method: &str, member: &str) -> Vec<Value> {
+        let mut items = Vec::new();
+        let mut params = json!({});
+        loop {
+            let page = self.ask(method, params).await;
+            let Some(found) = page["result"][member].as_array() else { panic!("{page}") };
+            items.extend(found.iter().cloned());
+            match page["result"].get("nextCursor") {
+                Some(cursor) => params = json!({"cursor": cursor}),
+                None => return items,
+            }
+        }
+    }
+
+    /// The names of all tools.
+    pub async fn tools(&mut self) -> Vec<String> {
+        let tools = self.list("tools/list", "tools").await;
+        tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Sends what is no request; the status and the body.
+    pub async fn send(&self, body: &Value) -> (u16, Value) {
+        let response = self.post(body).send().await.unwrap();
+        let status = response.status().as_u16();
+        (status, serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or_default())
+    }
+
+    /// Answers a question of the server.
+    pub async fn answer(&self, question: &Value, result: Value) -> u16 {
+        self.send(&json!({"jsonrpc": "2.0", "id": question["id"], "result": result})).await.0
+    }
+
+    pub async fn notify(&self, method: &str, params: Value) {
+        let (status, body) = self.send(&json!({"jsonrpc": "2.0", "method": method, "params": params})).await;
+        assert_eq!(status, 202, "{body}");
+    }
+
+    /// A GET stream.
+    pub async fn listen(&self, last: Option<&str>) -> Stream {
+        let response = self.get(last).await.unwrap();
+        assert_eq!(response.status(), 200);
+        Stream::of(response)
+    }
+
+    /// DELETE.
+    pub async fn end(&self) {
+        let response = self.with_session(self.http.delete(&self.url)).send().await.unwrap();
+        assert_eq!(response.status(), 204);
+    }
+
     /// A request whose answer may be a stream.
     pub async fn open(&self, body: &Value) -> reqwest::Result<Stream> {
         Ok(Stream::of(self.post(body).send().await?))
@@ -110,6 +195,35 @@ impl Stream {
     pub fn of(response: reqwest::Response) -> Self {
         let json = response.headers()["content-type"] == "application/json";
         Self { bytes: response.bytes_stream().boxed(), text: String::new(), json }
+    }
+
+    /// The next message of this method.
+    pub async fn message(&mut self, method: &str) -> Value {
+        loop {
+            let event = self.next().await.unwrap().unwrap_or_else(|| panic!("no {method} before the end"));
+            if let Some(data) = event.data.filter(|data| data["method"] == method) {
+                return data;
+            }
+        }
+    }
+
+    /// The response, whatever comes before it.
+    pub async fn response(&mut self) -> Value {
+        loop {
+            let event = self.next().await.unwrap().expect("a response before the end");
+            if let Some(data) = event.data.filter(|data| data.get("method").is_none()) {
+                return data;
+            }
+        }
+    }
+
+    /// The events until the end.
+    pub async fn rest(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        while let Some(event) = self.next().await.unwrap() {
+            events.push(event);
+        }
+        events
     }
 
     /// The next event; none at the end. Comments are passed over. A JSON answer is one event without id.

@@ -45,8 +45,7 @@ pub struct Config {
     /// Values of `Host` (`gw.example` or `gw.example:8443`) that are answered, besides that of `public_url`. `*` allows
     /// all. Empty: a loopback listener answers to loopback names only, any other listener to all. Since 0.1.
     pub allowed_hosts: Vec<String>,
-    /// The largest request body, in bytes or with a unit (`6MB`, `6MiB`); a larger one is refused with 413.
-    /// A change needs a restart. Since 0.1.
+    /// The largest request body, in bytes or with a unit (`6MB`, `6MiB`); a larger one is refused with 413. Since 0.1.
     #[serde(with = "units::size")]
     #[schemars(with = "units::size::Text")]
     pub body_limit: u64,
@@ -58,7 +57,7 @@ pub struct Config {
     #[serde(with = "units::duration")]
     #[schemars(with = "units::duration::Text")]
     pub shutdown_timeout: Duration,
-    /// Bounds of the whole process. Since 0.1.
+    /// Bounds of the whole process. A change needs a restart. Since 0.1.
     pub limits: Limits,
     /// The endpoints, at least one. Since 0.1.
     pub gateways: Vec<GatewayConfig>,

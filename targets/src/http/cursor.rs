@@ -8,7 +8,7 @@ use crate::backoff::full_jitter;
 /// Waited where the target did not say.
 const DEFAULT_RETRY: Duration = Duration::from_secs(1);
 /// Waited at least, so that `retry: 0` is no busy loop.
-const MIN_RETRY: Duration = Duration::from_millis(20);
+const MIN_RETRY: Duration = Duration::from_millis(100);
 /// A target's word is honoured up to here.
 const MAX_RETRY: Duration = Duration::from_secs(5 * 60);
 /// What the gateway adds of its own grows up to here.
@@ -78,12 +78,12 @@ mod tests {
     fn the_targets_retry_is_honoured_and_failures_add_to_it() {
         let mut cursor = Cursor::new(None);
         assert_eq!(cursor.delay(), DEFAULT_RETRY);
-        cursor.see(&event(Some("a"), Some(40)));
+        cursor.see(&event(Some("a"), Some(140)));
         cursor.see(&event(None, None));
-        assert_eq!((cursor.last_id(), cursor.delay()), (Some("a"), Duration::from_millis(40)));
+        assert_eq!((cursor.last_id(), cursor.delay()), (Some("a"), Duration::from_millis(140)));
         for _ in 0..20 {
             cursor.fail();
-            assert!(cursor.delay() >= Duration::from_millis(40) && cursor.delay() <= MAX_BACKOFF + cursor.retry);
+            assert!(cursor.delay() >= Duration::from_millis(140) && cursor.delay() <= MAX_BACKOFF + cursor.retry);
         }
         cursor.see(&event(None, Some(u64::MAX)));
         assert_eq!(cursor.delay(), MAX_RETRY);

@@ -76,7 +76,11 @@ impl Endpoint {
 
     /// Asks for a stream, from after `last_event_id` where given. The head of the answer must come within the idle
     /// limit.
-    pub(crate) async fn get(&self, mut headers: HeaderMap, last_event_id: Option<&str>) -> Result<Response, TargetError> {
+    pub(crate) async fn get(
+        &self,
+        mut headers: HeaderMap,
+        last_event_id: Option<&str>,
+    ) -> Result<Response, TargetError> {
         if let Some(id) = last_event_id {
             let value = HeaderValue::from_str(id).map_err(|_| TargetError::OutcomeUnknown {
                 detail: "the stored event id cannot be sent as a header".into(),

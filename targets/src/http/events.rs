@@ -176,7 +176,12 @@ impl EventCounter {
             self.since_blank += at + 1 - start;
             largest = largest.max(self.since_blank);
             let ends_line_already_ended = piece[at] == b'\n' && self.after_cr && at == start;
-            if !ends_line_already_ended {
+            if ends_line_already_ended {
+                // After a blank line ended by CR, its LF is no part of the next event.
+                if self.since_blank == 1 {
+                    self.since_blank = 0;
+                }
+            } else {
                 if !self.line_has_bytes && at == start {
                     self.since_blank = 0;
                 }
@@ -212,5 +217,15 @@ mod tests {
         assert_eq!(largest(&["data", ": a", "aaaa"]), 11);
         assert_eq!(largest(&["data: a\r", "\ndata: b\r", "\ndata: c\r", "\n"]), 27);
         assert_eq!(largest(&[": ping\n\n", ": ping\n\n", ": ping\n\n"]), 8);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn how_the_bytes_are_cut_into_pieces_does_not_matter(text in "[ax:\r\n]{0,60}", cuts in proptest::collection::vec(0usize..60, 0..6)) {
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).chain([0, text.len()]).collect();
+            cuts.sort_unstable();
+            let pieces: Vec<&str> = cuts.windows(2).map(|pair| &text[pair[0]..pair[1]]).collect();
+            proptest::prop_assert_eq!(largest(&pieces), largest(&[&text]));
+        }
     }
 }

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use http::StatusCode;
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 
+use super::body;
 use super::cursor::Cursor;
 use super::endpoint::{BodyKind, body_kind};
 use super::events::StreamEnd;
 use super::session::{Session, messages};
-use super::body;
 use crate::error::TargetError;
 use crate::link::{LinkEvent, Listening, Origin};
 
@@ -67,7 +66,7 @@ async fn listen(session: &Session, none_offered: &AtomicBool) {
     let mut cursor = Cursor::new(None);
     loop {
         match connection(session, &mut cursor, none_offered).await {
-            Next::Again => tokio::time::sleep(cursor.delay().max(Duration::from_millis(100))).await,
+            Next::Again => tokio::time::sleep(cursor.delay()).await,
             Next::Stop => return,
             Next::Gone => {
                 let _ = session.sink.deliver(LinkEvent::Closed { error: TargetError::SessionGone }).await;

@@ -77,11 +77,7 @@ impl HttpTarget {
         Ok(Self { endpoint: Arc::new(endpoint), transport, found_sse: AtomicBool::new(false) })
     }
 
-    async fn open_auto(
-        &self,
-        hello: &Hello,
-        sink: Arc<dyn LinkSink>,
-    ) -> Result<(Arc<dyn Link>, Welcome), TargetError> {
+    async fn open_auto(&self, hello: &Hello, sink: Arc<dyn LinkSink>) -> Result<(Arc<dyn Link>, Welcome), TargetError> {
         if self.found_sse.load(Ordering::Relaxed) {
             match SseLink::open(&self.endpoint, hello, Arc::clone(&sink)).await {
                 // The target may have been upgraded since.

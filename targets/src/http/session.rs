@@ -202,7 +202,9 @@ impl Session {
             }
             tracing::debug!(target_name = %self.target, call = id, reason = %broken, "stream broke, resuming");
             if cursor.fail() > MAX_FAILURES {
-                return Err(TargetError::OutcomeUnknown { detail: format!("given up after {MAX_FAILURES} streams: {broken}") });
+                return Err(TargetError::OutcomeUnknown {
+                    detail: format!("given up after {MAX_FAILURES} streams: {broken}"),
+                });
             }
             events = self.reconnect(cursor).await?;
         }
@@ -235,7 +237,9 @@ impl Session {
             body::discard(answer);
             return Ok(Err(format!("GET was answered with {status}")));
         }
-        Err(TargetError::OutcomeUnknown { detail: format!("the stream cannot be resumed: GET was answered with {status}") })
+        Err(TargetError::OutcomeUnknown {
+            detail: format!("the stream cannot be resumed: GET was answered with {status}"),
+        })
     }
 
     /// Delivers requests and notifications in order and picks out the response to `id`.

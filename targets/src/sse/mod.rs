@@ -53,19 +53,14 @@ impl SseLink {
         if body_kind(&answer) != BodyKind::EventStream {
             return Err(TargetError::Protocol { detail: "GET was not answered with `text/event-stream`".into() });
         }
-        let mut events =
-            Events::of(answer, endpoint.limits.message_bytes, FOREVER, Arc::from(endpoint.name.as_ref()));
+        let mut events = Events::of(answer, endpoint.limits.message_bytes, FOREVER, Arc::from(endpoint.name.as_ref()));
         let post_url = post_url(&endpoint.url, &mut events).await?;
         endpoint.clients.check_url(&post_url)?;
 
         let pending = Arc::new(Pending::default());
         let closed = Arc::new(AtomicBool::new(false));
-        let reader = Reader {
-            target: endpoint.name.clone(),
-            pending: Arc::clone(&pending),
-            sink,
-            closed: Arc::clone(&closed),
-        };
+        let reader =
+            Reader { target: endpoint.name.clone(), pending: Arc::clone(&pending), sink, closed: Arc::clone(&closed) };
         let link = Self {
             endpoint: Arc::clone(endpoint),
             post_url,

@@ -67,8 +67,7 @@ impl Connection {
         let pending = Arc::new(Pending::default());
         let (writer, lines) = mpsc::channel(WRITE_QUEUE);
         tokio::spawn(write(stdin, lines, handle.stop.clone()));
-        let reader =
-            Reader { name: Arc::clone(&name), pending: Arc::clone(&pending), sink, handle: handle.clone() };
+        let reader = Reader { name: Arc::clone(&name), pending: Arc::clone(&pending), sink, handle: handle.clone() };
         tokio::spawn(reader.run(stdout, line_limit));
         let stop = handle.stop.clone().drop_guard();
         Self { name, pending, writer, handle, _stop: stop }

@@ -125,9 +125,11 @@ impl Mux {
     /// The wire id of a session's call.
     pub(super) fn wire_id(&self, link: LinkKey, id: i64) -> Option<i64> {
         let state = self.state.lock();
-        let mut all = state.calls.iter().map(|(wire, call)| (*wire, call)).chain(
-            state.abandoned.iter().map(|(wire, call)| (*wire, call)),
-        );
+        let mut all = state
+            .calls
+            .iter()
+            .map(|(wire, call)| (*wire, call))
+            .chain(state.abandoned.iter().map(|(wire, call)| (*wire, call)));
         all.find(|(_, call)| call.link == link && call.id == id).map(|(wire, _)| wire)
     }
 
@@ -172,7 +174,9 @@ impl Mux {
                     let message = Message::Notification(notification);
                     self.send(state, link, LinkEvent::Message { origin, message, event_id: None });
                 }
-                None => tracing::debug!(target_name = %self.name, "log message of a shared process belongs to no session"),
+                None => {
+                    tracing::debug!(target_name = %self.name, "log message of a shared process belongs to no session")
+                }
             },
             _ => self.broadcast(state, || standing(Message::Notification(notification.clone()))),
         }

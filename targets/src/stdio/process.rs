@@ -22,7 +22,18 @@ use crate::secret::SecretEnv;
 /// What a process gets of the gateway's environment besides what is configured for it. Everything else stays with
 /// the gateway: its own secrets are in there.
 pub const INHERITED_ENVIRONMENT: [&str; 12] = [
-    "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER", "XDG_CACHE_HOME",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LOGNAME",
+    "PATH",
+    "SHELL",
+    "TERM",
+    "TMPDIR",
+    "TZ",
+    "USER",
+    "XDG_CACHE_HOME",
 ];
 
 /// Between end of input, SIGTERM and SIGKILL (2025-11-25, lifecycle, shutdown of stdio).

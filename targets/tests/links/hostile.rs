@@ -29,7 +29,9 @@ async fn a_body_or_an_event_of_a_gigabyte_is_left_at_the_limit() {
     let server = Server::mcp(move |seen| {
         let sent = Arc::clone(&counter);
         match seen.id().as_i64() {
-            Some(1) => HttpResponse::Ok().content_type("application/json").streaming(Box::pin(flood("{\"a\":\"", sent))),
+            Some(1) => {
+                HttpResponse::Ok().content_type("application/json").streaming(Box::pin(flood("{\"a\":\"", sent)))
+            }
             Some(2) => sse_stream(flood("data: ", sent)),
             Some(3) => sse_stream(flood(": ", sent)),
             _ => HttpResponse::Ok()
@@ -102,7 +104,8 @@ async fn an_endless_stream_ends_with_the_deadline_and_a_silent_one_with_the_idle
 
     let quiet = LinkLimits { idle: Duration::from_millis(200), ..limits() };
     let target = server.target_with("mcp", Transport::StreamableHttp, quiet);
-    let (link, _) = target.open(hello(), Sink::default().share()).await.unwrap();
+    let sink = Sink::default();
+    let (link, _) = target.open(hello(), sink.share()).await.unwrap();
     let error = call(&link, 2).await.unwrap_err();
     assert!(matches!(&error, TargetError::OutcomeUnknown { detail } if detail.contains("nothing came")), "{error:?}");
 }

@@ -87,7 +87,8 @@ async fn the_end_of_the_stream_is_the_end_of_the_session() {
 
 #[actix_rt::test]
 async fn an_endpoint_of_another_origin_is_refused() {
-    for foreign in ["http://169.254.169.254/messages", "//evil.example/m", "https://127.0.0.1/m", "http://127.0.0.1:1/"] {
+    for foreign in ["http://169.254.169.254/messages", "//evil.example/m", "https://127.0.0.1/m", "http://127.0.0.1:1/"]
+    {
         let server = old_server(foreign, |_| None);
         let target = server.target_with("sse", Transport::Sse, limits());
         let error = target.open(hello(), Sink::default().share()).await.err().unwrap();
@@ -98,7 +99,8 @@ async fn an_endpoint_of_another_origin_is_refused() {
 
 #[actix_rt::test]
 async fn a_stream_that_does_not_begin_with_endpoint_is_refused() {
-    let server = Server::start(|_| sse_stream(stream::iter([Ok(Bytes::from("data: {}\n\n"))]).chain(stream::pending())));
+    let server =
+        Server::start(|_| sse_stream(stream::iter([Ok(Bytes::from("data: {}\n\n"))]).chain(stream::pending())));
     let target = server.target_with("sse", Transport::Sse, limits());
     let error = target.open(hello(), Sink::default().share()).await.err().unwrap();
     assert!(matches!(error, TargetError::Protocol { .. }), "{error:?}");

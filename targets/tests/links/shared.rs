@@ -27,8 +27,7 @@ async fn ids_and_tokens_of_two_sessions_do_not_meet() {
     assert_eq!(text(&run(&one, 1, "pid").await.unwrap()), text(&run(&two, 1, "pid").await.unwrap()));
 
     let (body_a, body_b) = (tool(2, "progress", Some("\"t\"")), tool(2, "progress", Some("5")));
-    let replies =
-        futures_util::future::join(one.call(2, body_a, in_secs(5)), two.call(2, body_b, in_secs(5))).await;
+    let replies = futures_util::future::join(one.call(2, body_a, in_secs(5)), two.call(2, body_b, in_secs(5))).await;
     for reply in [replies.0.unwrap(), replies.1.unwrap()] {
         assert_eq!(reply.response.id, Some(RequestId::integer(2)));
     }

@@ -96,7 +96,9 @@ async fn a_refusal_with_our_id_is_the_response_and_any_other_is_a_status() {
     assert!(text(&call(&link, 1).await.unwrap()).contains("-32602"));
     assert!(matches!(call(&link, 2).await, Err(TargetError::Status { status: 400, .. })));
     let error = call(&link, 3).await.unwrap_err();
-    assert!(matches!(&error, TargetError::Status { status: 503, retry_after: Some(after), .. } if after.as_secs() == 7));
+    assert!(
+        matches!(&error, TargetError::Status { status: 503, retry_after: Some(after), .. } if after.as_secs() == 7)
+    );
     assert!(matches!(call(&link, 4).await, Err(TargetError::Protocol { .. })));
     assert!(matches!(call(&link, 5).await, Err(TargetError::Protocol { .. })));
     let reply = call(&link, 6).await.unwrap();
@@ -176,4 +178,6 @@ async fn calls_reuse_their_connections() {
         let note = jsonrpc::notification("notifications/x", None);
         link.post(note, in_secs(5)).await.unwrap();
     }
+    let connections = server.connections.load(std::sync::atomic::Ordering::SeqCst);
+    assert!(connections <= 5, "{connections} connections for 400 requests, one after the other");
 }

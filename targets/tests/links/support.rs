@@ -1,6 +1,7 @@
 //! A scripted MCP server, a sink that remembers, and a hello.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use actix_web::body::BodyStream;
@@ -45,6 +46,7 @@ impl Seen {
 pub struct Server {
     pub base: Url,
     pub seen: Arc<Mutex<Vec<Seen>>>,
+    pub connections: Arc<AtomicUsize>,
 }
 
 impl Server {
@@ -53,6 +55,8 @@ impl Server {
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let script: Arc<dyn Fn(&Seen) -> HttpResponse + Send + Sync> = Arc::new(script);
         let log = Arc::clone(&seen);
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&connections);
         let server = HttpServer::new(move || {
             let (script, log) = (Arc::clone(&script), Arc::clone(&log));
             App::new().app_data(web::PayloadConfig::new(1 << 26)).default_service(web::to(
@@ -74,6 +78,9 @@ impl Server {
                 },
             ))
         })
+        .on_connect(move |_, _| {
+            counter.fetch_add(1, Ordering::SeqCst);
+        })
         .workers(1)
         .disable_signals()
         .shutdown_timeout(0)
@@ -81,7 +88,7 @@ impl Server {
         .unwrap();
         let base = Url::parse(&format!("http://{}/", server.addrs()[0])).unwrap();
         actix_rt::spawn(server.run());
-        Self { base, seen }
+        Self { base, seen, connections }
     }
 
     /// Does the handshake (2025-11-25, session `s-1`) and answers the rest with `script`.
@@ -153,9 +160,7 @@ pub fn sse_open(pieces: Vec<String>) -> HttpResponse {
     sse_stream(stream::iter(pieces.into_iter().map(|piece| Ok(Bytes::from(piece)))).chain(stream::pending()))
 }
 
-pub fn sse_stream(
-    pieces: impl futures_util::Stream<Item = Result<Bytes, std::io::Error>> + 'static,
-) -> HttpResponse {
+pub fn sse_stream(pieces: impl futures_util::Stream<Item = Result<Bytes, std::io::Error>> + 'static) -> HttpResponse {
     HttpResponse::Ok().content_type("text/event-stream").body(BodyStream::new(Box::pin(pieces)))
 }
 

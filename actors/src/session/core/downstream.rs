@@ -155,7 +155,10 @@ impl SessionCore {
             LinkEvent::Closed { .. } => self.on_link_lost(target, env, step),
             LinkEvent::Message { origin, message, event_id } => {
                 let call = match origin {
-                    Origin::Call(id) => self.links.get(target).and_then(|link| link.call_of(id)),
+                    // Only of a call that was sent on this downstream session: nothing else can have a stream.
+                    Origin::Call(id) => self.links.get(target).and_then(|link| link.call_of(id)).filter(|call| {
+                        self.calls.get(call).is_some_and(|call| call.sent && call.generation == generation)
+                    }),
                     Origin::Standing => None,
                 };
                 let numbered = event_id.is_some();
@@ -163,7 +166,9 @@ impl SessionCore {
                     // Whoever speaks on the call's stream took the call: it is never sent again.
                     state.attempts = ACCEPTED;
                     // Stored with whatever is done about the message: see the module's first lines.
-                    state.last_event = event_id.or(state.last_event.take());
+                    if event_id.is_some() {
+                        state.last_event = event_id;
+                    }
                 }
                 let source = match (origin, call) {
                     (_, Some(call)) => Source::Call(call),
@@ -316,6 +321,9 @@ impl SessionCore {
     ) {
         let call = match source {
             Source::Call(call) => Some(call),
+            // Where the target chose its standing stream and the client reads one, leaving messages there keeps their
+            // order.
+            Source::Standing if self.streams.live_standing().is_some() => None,
             Source::Standing => self.links.get(target).and_then(LinkState::only_call),
             Source::EndedCall => None,
         };

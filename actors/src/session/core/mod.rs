@@ -318,11 +318,12 @@ impl SessionCore {
             return self.end(EndReason::Expired, env, step);
         }
         let busy = !self.calls.is_empty() || self.streams.any_attached();
-        let idle_for = env.now.since(self.last_activity);
         if busy {
             // An open stream or a running call is activity.
             self.last_activity = env.now;
-        } else if idle_for >= self.settings.sessions.idle_timeout {
+        }
+        let idle_for = env.now.since(self.last_activity);
+        if idle_for >= self.settings.sessions.idle_timeout {
             return self.end(EndReason::Idle, env, step);
         }
         let late: Vec<CallId> =

@@ -96,7 +96,7 @@ impl SessionFacts {
     /// Name and version of the client, for people; self-reported.
     pub fn client_label(&self) -> String {
         let Ok(members) = Members::of(&self.client_info) else { return "unknown".into() };
-        let name = members.get_str("name").unwrap_or("unknown".into());
+        let name = members.get_str("name").unwrap_or_else(|| "unknown".into());
         match members.get_str("version") {
             Some(version) => format!("{name} {version}"),
             None => name.into_owned(),

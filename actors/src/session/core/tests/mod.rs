@@ -8,6 +8,7 @@ mod failures;
 mod fixture;
 mod lists;
 mod progress;
+mod random;
 mod sessions;
 mod standing;
 mod streams;

@@ -131,6 +131,11 @@ fn an_idle_session_is_counted_from_the_end_of_its_stream() {
     let mut world = with_link(NEW);
     let (conn, _) = world.attach(None);
     let stream = world.core.standing().unwrap();
+    // The timer of an earlier call fires meanwhile.
+    let at = world.core.expires();
+    world.now += 61_000;
+    world.step(Input::Tick);
+    assert_eq!(world.core.next_deadline(), at);
     world.now += 40 * 60_000;
     let out = world.step(Input::ConnClosed { stream, conn });
     assert!(out.has(|effect| matches!(effect, Effect::WakeAt(_))), "the shell sleeps until the end of the session");

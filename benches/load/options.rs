@@ -1,0 +1,125 @@
+//! What is measured, and for how long.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::Result;
+use crate::drive::Work;
+
+/// A group of figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Calls that are answered in JSON.
+    Json,
+    /// Calls with ten progress events.
+    Sse,
+    /// Whole sessions: initialize, initialized, one call, DELETE.
+    Churn,
+    /// Resident memory and disk of idle sessions.
+    Memory,
+    /// Open SSE streams.
+    Streams,
+    /// Resident memory while sessions come and go.
+    Growth,
+}
+
+/// Everything that can be set.
+pub struct Options {
+    /// What to measure.
+    pub parts: Vec<Part>,
+    /// `BENCH_SECONDS`: how long one round of one cell is measured, default 3.
+    pub measured: Duration,
+    /// `BENCH_WARM_UP`: seconds before the first round of each path, default 1.
+    pub warm_up: Duration,
+    /// `BENCH_ROUNDS`: rounds of each cell, in turn direct, nginx, gateway; default 3.
+    pub rounds: usize,
+    /// `BENCH_SESSIONS`: numbers of sessions that call at once, default `1,32,256`.
+    pub sessions: Vec<usize>,
+    /// `BENCH_IDLE`: numbers of idle sessions, default `10000`.
+    pub idle: Vec<usize>,
+    /// `BENCH_STREAMS`: open streams, default 2000.
+    pub streams: usize,
+    /// `BENCH_CHURN`: sessions that come and go while growth is watched, default 20000.
+    pub churn: usize,
+    /// `BENCH_NGINX=0` leaves nginx out.
+    pub nginx: bool,
+    /// `BENCH_LOG`: the gateway's log level, default `info` as for users; the lines go to a file.
+    pub log: String,
+}
+
+// === impl Part ===
+
+impl Part {
+    const ALL: [(&'static str, Self); 6] = [
+        ("json", Self::Json),
+        ("sse", Self::Sse),
+        ("churn", Self::Churn),
+        ("memory", Self::Memory),
+        ("streams", Self::Streams),
+        ("growth", Self::Growth),
+    ];
+
+    /// What a client does again and again, where the part is about that.
+    pub fn work(self) -> Option<Work> {
+        match self {
+            Self::Json => Some(Work::Json),
+            Self::Sse => Some(Work::Sse),
+            Self::Churn => Some(Work::Churn),
+            Self::Memory | Self::Streams | Self::Growth => None,
+        }
+    }
+}
+
+// === impl Options ===
+
+impl Options {
+    /// From the command line and the environment.
+    pub fn read() -> Result<Self> {
+        let mut parts = Vec::new();
+        // cargo adds `--bench`.
+        for name in std::env::args().skip(1).filter(|argument| argument != "--bench") {
+            let known = Part::ALL.iter().find(|(known, _)| *known == name);
+            parts.push(known.ok_or_else(|| format!("unknown part `{name}`: json, sse, churn, memory, streams, growth"))?.1);
+        }
+        if parts.is_empty() {
+            parts = Part::ALL.iter().map(|(_, part)| *part).collect();
+        }
+        Ok(Self {
+            parts,
+            measured: Duration::from_secs_f64(variable("BENCH_SECONDS", 3.0)?),
+            warm_up: Duration::from_secs_f64(variable("BENCH_WARM_UP", 1.0)?),
+            rounds: variable("BENCH_ROUNDS", 3)?,
+            sessions: list("BENCH_SESSIONS", "1,32,256")?,
+            idle: list("BENCH_IDLE", "10000")?,
+            streams: variable("BENCH_STREAMS", 2000)?,
+            churn: variable("BENCH_CHURN", 20_000)?,
+            nginx: variable("BENCH_NGINX", 1u8)? != 0,
+            log: variable("BENCH_LOG", "info".to_owned())?,
+        })
+    }
+
+    /// One line under the machine's.
+    pub fn describe(&self, nginx: bool) -> String {
+        format!(
+            "Each cell: {} rounds of {:?} after {:?} of warm-up, in turn {}; medians of the rounds. Gateway log level `{}`.",
+            self.rounds,
+            self.measured,
+            self.warm_up,
+            if nginx { "direct, nginx, gateway" } else { "direct, gateway" },
+            self.log,
+        )
+    }
+}
+
+fn variable<T: FromStr<Err: std::fmt::Display>>(name: &str, default: T) -> Result<T> {
+    match std::env::var(name) {
+        Ok(text) => text.parse().map_err(|error| format!("{name}={text}: {error}").into()),
+        Err(_) => Ok(default),
+    }
+}
+
+fn list(name: &str, default: &str) -> Result<Vec<usize>> {
+    let text = variable(name, default.to_owned())?;
+    let numbers: std::result::Result<_, _> = text.split(',').map(|part| part.trim().parse()).collect();
+    numbers.map_err(|error| format!("{name}={text}: {error}").into())
+}
