@@ -72,14 +72,11 @@ pub fn run() -> Result<()> {
         .disable_signals()
         .bind(("127.0.0.1", 0))?;
         println!("{}", server.addrs().first().ok_or("no address")?);
-        let server = server.run();
-        let handle = server.handle();
-        std::thread::spawn(move || {
+        std::thread::spawn(|| {
             let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
-            drop(handle.stop(false));
             std::process::exit(0);
         });
-        server.await?;
+        server.run().await?;
         Ok(())
     })
 }

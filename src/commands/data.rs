@@ -15,7 +15,7 @@ pub(super) async fn export(args: &ExportArgs) -> ExitCode {
         if !path.exists() {
             return Err(format!("{} is not a data folder", args.store.data_dir.display()));
         }
-        let store = SledStore::open(SledOptions::new(path)).map_err(|error| error.to_string())?;
+        let store = SledStore::open(&SledOptions::new(path)).map_err(|error| error.to_string())?;
         let mut out: Box<dyn Write> = match &args.file {
             Some(file) => Box::new(BufWriter::new(File::create(file).map_err(|error| error.to_string())?)),
             None => Box::new(BufWriter::new(io::stdout())),
@@ -30,7 +30,7 @@ pub(super) async fn export(args: &ExportArgs) -> ExitCode {
 
 pub(super) async fn import(args: &ImportDataArgs) -> ExitCode {
     let done = async {
-        let store = SledStore::open(SledOptions::new(args.store.data_dir.join("store")))
+        let store = SledStore::open(&SledOptions::new(args.store.data_dir.join("store")))
             .map_err(|error| error.to_string())?;
         let mut input: Box<dyn BufRead> = match &args.file {
             Some(file) => Box::new(BufReader::new(File::open(file).map_err(|error| error.to_string())?)),

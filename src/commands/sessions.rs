@@ -49,7 +49,7 @@ fn open(folder: &Path) -> Result<SledStore, String> {
     if !path.exists() {
         return Err(format!("{} holds no sessions: it is not a data folder", folder.display()));
     }
-    SledStore::open(SledOptions::new(path)).map_err(|error| error.to_string())
+    SledStore::open(&SledOptions::new(path)).map_err(|error| error.to_string())
 }
 
 async fn list(client: Option<AdminClient>, folder: &Path, output: OutputFormat) -> ExitCode {

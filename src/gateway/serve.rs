@@ -132,7 +132,7 @@ fn open_store(config: &Config) -> Result<SledStore, StoreError> {
         config::Durability::ProcessCrash => Durability::ProcessCrash,
         config::Durability::Disk => Durability::Disk,
     };
-    SledStore::open(SledOptions { durability, ..SledOptions::new(config.data_dir.join("store")) })
+    SledStore::open(&SledOptions { durability, ..SledOptions::new(config.data_dir.join("store")) })
 }
 
 /// The key lives with the data: cursors outlast a restart.

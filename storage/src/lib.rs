@@ -7,4 +7,5 @@ pub mod store;
 
 pub use memory::MemoryStore;
 pub use model::*;
+pub use self::sled::{NdjsonError, SledOptions, SledStore, export_ndjson, import_ndjson};
 pub use store::{CatalogueStore, SessionStore, StoreError};

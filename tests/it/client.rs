@@ -226,6 +226,18 @@ impl Stream {
         events
     }
 
+    /// The first response; none if the stream ends without one.
+    pub async fn try_response(&mut self) -> reqwest::Result<Option<Value>> {
+        while let Some(event) = self.next().await? {
+            if let Some(data) = event.data
+                && data.get("method").is_none()
+            {
+                return Ok(Some(data));
+            }
+        }
+        Ok(None)
+    }
+
     /// The next event; none at the end. Comments are passed over. A JSON answer is one event without id.
     pub async fn next(&mut self) -> reqwest::Result<Option<Event>> {
         if self.json {

@@ -1,6 +1,5 @@
 //! Starts the real programs and ends them.
 
-use std::future::Future;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -22,7 +21,7 @@ pub struct Program {
 }
 
 /// Waits until `look` finds something; panics with `what` when it takes longer than anything may.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
+pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let found = tokio::time::timeout(crate::client::LIMIT, async {
         loop {
             if let Some(found) = look().await {

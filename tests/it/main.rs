@@ -2,8 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod bad_target;
 mod client;
 mod crash;
 mod harness;
+mod scripted;
+mod sessions;
 mod status_table;
+mod streams;
 mod terminal;

@@ -10,7 +10,8 @@ use sessiongate_protocol::StreamId;
 use super::keys::{self, Part};
 use super::stage::upper_bound;
 use super::value::{self, Damage, Head};
-use crate::model::{Replay, SessionKey, SessionSummary, StoredSession, StreamExtent, Timestamp};
+use super::writer::Row;
+use crate::model::{Op, Replay, SessionKey, SessionSummary, StoredSession, StreamExtent, Timestamp};
 use crate::store::{REPLAY_BYTES, StoreError};
 
 /// Why something was not read.
@@ -163,6 +164,68 @@ impl View<'_> {
             }
         }
         Ok(listing)
+    }
+
+    /// Keys of sessions after `after`, for an export.
+    pub(super) fn session_keys(self, after: Option<SessionKey>, limit: usize) -> Result<Vec<SessionKey>, StoreError> {
+        let mut found = Vec::new();
+        let from = after.map_or(Bound::Included(keys::RECORDS.to_vec()), |key| Bound::Excluded(keys::record(key)));
+        for at in self.0.range((from, upper_bound(keys::RECORDS))).keys() {
+            if found.len() >= limit {
+                break;
+            }
+            found.extend(keys::read_record(&at.map_err(super::engine)?));
+        }
+        Ok(found)
+    }
+
+    /// What makes a session anew: its record first; nothing if it is gone.
+    pub(super) fn session_rows(self, key: SessionKey) -> Result<Vec<Row>, ReadError> {
+        let Some((head, value)) = self.value(&keys::record(key))? else { return Ok(Vec::new()) };
+        let mut rows = vec![Row::Op(key, Op::PutRecord { value, expires: Timestamp(head.number) })];
+        let mut damaged = Vec::new();
+        for entry in self.0.scan_prefix(keys::data(key)) {
+            let (at, entry) = entry.map_err(super::engine)?;
+            let Some((_, part)) = keys::read_data(&at) else { continue };
+            if part == Part::Chunk {
+                continue;
+            }
+            let (head, value) = match self.decode(&at, &entry) {
+                Ok(read) => read,
+                Err(ValueError::Damage) => {
+                    damaged.push(at.to_vec());
+                    continue;
+                }
+                Err(ValueError::Store(error)) => return Err(error.into()),
+            };
+            rows.push(match part {
+                Part::Item(kind, id) => Row::Op(key, Op::PutItem { kind, id, value }),
+                Part::Event(stream, seq) => {
+                    Row::Op(key, Op::Append { stream, seq, at: Timestamp(head.number), frame: value })
+                }
+                Part::Trim(stream) => Row::Mark(key, stream, head.number),
+                Part::Chunk => continue,
+            });
+        }
+        if damaged.is_empty() { Ok(rows) } else { Err(ReadError::Damaged(damaged)) }
+    }
+
+    /// All catalogues or all named values.
+    pub(super) fn named_rows(self, prefix: &[u8]) -> Result<Vec<Row>, ReadError> {
+        let mut rows = Vec::new();
+        let mut damaged = Vec::new();
+        for entry in self.0.scan_prefix(prefix) {
+            let (at, entry) = entry.map_err(super::engine)?;
+            if keys::read_catalogue(&at).is_none() && keys::read_meta(&at).is_none() {
+                continue;
+            }
+            match self.decode(&at, &entry) {
+                Ok((_, value)) => rows.push(Row::Named(at.to_vec(), value)),
+                Err(ValueError::Damage) => damaged.push(at.to_vec()),
+                Err(ValueError::Store(error)) => return Err(error.into()),
+            }
+        }
+        if damaged.is_empty() { Ok(rows) } else { Err(ReadError::Damaged(damaged)) }
     }
 
     /// Reads the value at `key`.

@@ -23,7 +23,7 @@ pub(super) struct Stage<'a> {
 pub(super) enum Found {
     Nothing,
     Good(Head),
-    Damaged(Damage),
+    Damaged,
 }
 
 /// Either the value or the engine is at fault.
@@ -233,7 +233,7 @@ impl<'a> Stage<'a> {
             None => Found::Nothing,
             Some(entry) => match value::head(&entry) {
                 Ok(head) => Found::Good(head),
-                Err(damage) => Found::Damaged(damage),
+                Err(_) => Found::Damaged,
             },
         })
     }
@@ -259,7 +259,7 @@ impl<'a> Stage<'a> {
                 }
             }
             // Its length is not known: look for them.
-            Found::Damaged(_) => self.remove_prefix(key)?,
+            Found::Damaged => self.remove_prefix(key)?,
         }
         Ok(())
     }
