@@ -191,7 +191,7 @@ impl SessionDirectory {
         // Stored before the client learns its id: what was acknowledged outlives the process.
         self.store.commit(&lease, core.first_batch()).await?;
         let slot = Arc::new(Slot { handle: OnceCell::new() });
-        let handle = self.launch(gateway, core, lease, None, CallId(1), HashMap::new());
+        let handle = self.launch(&slot, gateway, core, lease, None, CallId(1), HashMap::new());
         let _ = slot.handle.set(handle.clone());
         self.shard(key).lock().insert(key, slot);
         metrics::counter!("sessiongate_sessions_created_total").increment(1);
@@ -245,7 +245,7 @@ impl SessionDirectory {
                     }
                 }
             };
-            match slot.handle.get_or_try_init(|| self.resume(gateway, key)).await {
+            match slot.handle.get_or_try_init(|| self.resume(&slot, gateway, key)).await {
                 Ok(handle) if handle.is_alive() => return Ok(handle.clone()),
                 Ok(_) => self.remove(key, &slot),
                 Err(error) => {
@@ -266,16 +266,20 @@ impl SessionDirectory {
 
     async fn resume(
         self: &Arc<Self>,
+        slot: &Arc<Slot>,
         gateway: &Arc<Gateway>,
         key: SessionKey,
     ) -> Result<Arc<SessionHandle>, SessionError> {
-        let Some(stored) = self.store.load(key).await? else { return Err(SessionError::NotFound) };
-        if stored.expires <= clock::now() {
-            return Err(SessionError::NotFound);
-        }
+        // The lease first: what the session's last actor still writes is refused from here on, so that what is read
+        // is the end of the story.
         let lease = match self.store.acquire(key, &self.node, LEASE).await? {
             Acquired::Granted(lease) => lease,
             Acquired::HeldBy { .. } => return Err(SessionError::Overloaded),
+        };
+        let found = self.store.load(key).await?.filter(|stored| stored.expires > clock::now());
+        let Some(stored) = found else {
+            let _ = self.store.release(lease).await;
+            return Err(SessionError::NotFound);
         };
         let restored = {
             let catalogue = gateway.catalogue();
@@ -289,11 +293,13 @@ impl SessionDirectory {
         let durable = stored.streams.iter().map(|extent| (extent.stream, extent.last)).collect();
         metrics::counter!("sessiongate_sessions_resumed_total").increment(1);
         tracing::debug!(session = %key, "session brought back from the store");
-        Ok(self.launch(gateway, core, lease, Some(step), next_call, durable))
+        Ok(self.launch(slot, gateway, core, lease, Some(step), next_call, durable))
     }
 
+    #[allow(clippy::too_many_arguments)]
     fn launch(
         self: &Arc<Self>,
+        slot: &Arc<Slot>,
         gateway: &Arc<Gateway>,
         core: SessionCore,
         lease: sessiongate_storage::Lease,
@@ -301,11 +307,14 @@ impl SessionDirectory {
         next_call: CallId,
         durable: HashMap<StreamId, u64>,
     ) -> Arc<SessionHandle> {
-        let directory = Arc::downgrade(self);
+        let (directory, slot) = (Arc::downgrade(self), Arc::downgrade(slot));
         let (key, principal, held) = (lease.key, core.facts().principal.clone(), lease.clone());
         let on_stop = Box::new(move |ended: Option<EndReason>| {
             let Some(directory) = directory.upgrade() else { return };
-            directory.forget(key);
+            // Another actor may have the key by now.
+            if let Some(slot) = slot.upgrade() {
+                directory.remove(key, &slot);
+            }
             if let Some(reason) = ended {
                 directory.uncount(&principal);
                 metrics::counter!("sessiongate_sessions_ended_total", "reason" => reason.as_str()).increment(1);
@@ -315,10 +324,6 @@ impl SessionDirectory {
             });
         });
         Arc::new(SessionActor::launch(gateway.clone(), core, lease, first_step, next_call, durable, on_stop))
-    }
-
-    fn forget(&self, key: SessionKey) {
-        self.shard(key).lock().remove(&key);
     }
 
     fn live(&self) -> Vec<Arc<SessionHandle>> {

@@ -35,8 +35,17 @@ pub async fn run(bench: &Bench, options: &Options, parts: &[Part]) -> Result<Tab
     let mut table = Table::new(
         "Calls",
         &[
-            "work", "sessions", "through", "per s", "p50 ms", "p99 ms", "CPU µs", "rate to direct", "rate to nginx",
-            "p50 less nginx's, ms", "CPU to nginx",
+            "work",
+            "sessions",
+            "through",
+            "per s",
+            "p50 ms",
+            "p99 ms",
+            "CPU µs",
+            "rate to direct",
+            "rate to nginx",
+            "p50 less nginx's, ms",
+            "CPU to nginx",
         ],
     );
     for work in parts.iter().filter_map(|part| part.work()) {

@@ -57,7 +57,8 @@ impl Connection {
     /// POSTs a message.
     pub async fn post(&mut self, session: Option<&str>, body: &str) -> Result<Reply> {
         self.head("POST", "/mcp", session);
-        self.output.extend_from_slice(b"Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\n");
+        self.output
+            .extend_from_slice(b"Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\n");
         self.output.extend_from_slice(format!("Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes());
         self.exchange().await
     }

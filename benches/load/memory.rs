@@ -24,8 +24,17 @@ pub async fn run(bench: &Bench, options: &Options) -> Result<Table> {
     let mut table = Table::new(
         "Idle sessions (bytes of one are differences to the base line)",
         &[
-            "sessions", "made per s", "RSS before, MiB", "live then", "RSS live, MiB", "B a live session",
-            "RSS passivated, MiB", "B a passivated session", "RSS restarted, MiB", "B after a restart", "B on disk",
+            "sessions",
+            "made per s",
+            "RSS before, MiB",
+            "live then",
+            "RSS live, MiB",
+            "B a live session",
+            "RSS passivated, MiB",
+            "B a passivated session",
+            "RSS restarted, MiB",
+            "B after a restart",
+            "B on disk",
         ],
     );
     for &count in &options.idle {

@@ -79,7 +79,9 @@ impl Options {
         // cargo adds `--bench`.
         for name in std::env::args().skip(1).filter(|argument| argument != "--bench") {
             let known = Part::ALL.iter().find(|(known, _)| *known == name);
-            parts.push(known.ok_or_else(|| format!("unknown part `{name}`: json, sse, churn, memory, streams, growth"))?.1);
+            parts.push(
+                known.ok_or_else(|| format!("unknown part `{name}`: json, sse, churn, memory, streams, growth"))?.1,
+            );
         }
         if parts.is_empty() {
             parts = Part::ALL.iter().map(|(_, part)| *part).collect();

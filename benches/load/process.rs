@@ -33,7 +33,11 @@ impl Process {
     }
 
     /// Starts a program and waits for the first line on its stdout that has this prefix; gives the rest of the line.
-    pub async fn start_and_read(name: &'static str, prefix: &'static str, command: &mut Command) -> Result<(Self, String)> {
+    pub async fn start_and_read(
+        name: &'static str,
+        prefix: &'static str,
+        command: &mut Command,
+    ) -> Result<(Self, String)> {
         let mut process = Self::start(name, false, command.stdout(Stdio::piped()))?;
         let stdout = process.child.stdout.take().ok_or("no stdout")?;
         let (found, line) = oneshot::channel();

@@ -157,9 +157,8 @@ gateways:
         command.arg("serve").arg("--config").arg(&file).stdin(Stdio::null());
         command.stderr(File::options().append(true).create(true).open(folder.join("log"))?);
         let started = Process::start_and_read("the gateway", "default: http://", &mut command).await;
-        let (process, line) = started.map_err(|error| {
-            format!("{error}: {}", fs::read_to_string(folder.join("log")).unwrap_or_default())
-        })?;
+        let (process, line) = started
+            .map_err(|error| format!("{error}: {}", fs::read_to_string(folder.join("log")).unwrap_or_default()))?;
         let address = line.split('/').next().unwrap_or_default().parse()?;
         Ok(Self { process, address, data })
     }
@@ -168,7 +167,8 @@ gateways:
     pub async fn restart(self, bench: &Bench) -> Result<Self> {
         let Self { process, data, .. } = self;
         process.stop().await?;
-        let name = data.parent().and_then(Path::file_name).and_then(|name| name.to_str()).ok_or("no folder")?.to_owned();
+        let name =
+            data.parent().and_then(Path::file_name).and_then(|name| name.to_str()).ok_or("no folder")?.to_owned();
         bench.gateway(&name).await
     }
 

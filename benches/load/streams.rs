@@ -60,7 +60,16 @@ pub async fn run(bench: &Bench, options: &Options) -> Result<Table> {
     drop(first);
     let mut table = Table::new(
         "Open SSE streams (one session and one connection each)",
-        &["streams", "opened per s", "open at once", "heard a keep-alive", "RSS before, MiB", "RSS, MiB", "KiB a stream", "CPU of all idle, ms/s"],
+        &[
+            "streams",
+            "opened per s",
+            "open at once",
+            "heard a keep-alive",
+            "RSS before, MiB",
+            "RSS, MiB",
+            "KiB a stream",
+            "CPU of all idle, ms/s",
+        ],
     );
     table.row(vec![
         count.to_string(),

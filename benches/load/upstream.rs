@@ -59,10 +59,10 @@ pub fn is_wanted() -> bool {
 pub fn run() -> Result<()> {
     actix_web::rt::System::new().block_on(async {
         let server = HttpServer::new(|| {
-            App::new().route("/mcp", web::post().to(post)).route("/mcp", web::delete().to(delete)).route(
-                "/mcp",
-                web::get().to(|| async { HttpResponse::MethodNotAllowed().finish() }),
-            )
+            App::new()
+                .route("/mcp", web::post().to(post))
+                .route("/mcp", web::delete().to(delete))
+                .route("/mcp", web::get().to(|| async { HttpResponse::MethodNotAllowed().finish() }))
         })
         .workers(1)
         .backlog(4096)
@@ -104,7 +104,8 @@ async fn post(body: Bytes) -> HttpResponse {
         }
         "tools/list" => json(response(id, TOOLS)),
         "tools/call" => {
-            let Some(Ok(call)) = incoming.params.map(|params| serde_json::from_str::<ToolCall<'_>>(params.get())) else {
+            let Some(Ok(call)) = incoming.params.map(|params| serde_json::from_str::<ToolCall<'_>>(params.get()))
+            else {
                 return HttpResponse::BadRequest().finish();
             };
             match call.name {

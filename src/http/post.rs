@@ -13,6 +13,8 @@ use sessiongate_protocol::{Message, ParseError, Request};
 use super::endpoint::{Caller, Session, gone};
 use super::{HttpError, body, initialize, stream};
 
+/// A request follows its session out of memory and back this often.
+const MAX_MOVES: u32 = 3;
 /// A call that is quiet for this long gets a stream, so that proxies see life and the client can resume.
 const QUIET: Duration = Duration::from_secs(5);
 
@@ -73,8 +75,22 @@ async fn call(
 ) -> Result<HttpResponse, HttpError> {
     let id = request.id.clone();
     let failed = |error| HttpError::session(gone(error), Some(&id));
-    let answer = session.request(request, caller.gateway.streaming).map_err(failed)?.answer(QUIET).await.map_err(failed)?;
+    let (mut session, mut request) = (session, request);
+    // A session may leave memory in the very moment: its next actor gets the request.
+    let mut attempts = 0;
+    let answer = loop {
+        let call = session.request(request, caller.gateway.streaming).map_err(failed)?;
+        match call.answer(QUIET).await.map_err(failed)? {
+            CallAnswer::Left(unhandled) if attempts < MAX_MOVES => {
+                attempts += 1;
+                request = *unhandled;
+                session = caller.session().await.map_err(|error| with_id(error, Some(&id)))?;
+            }
+            answer => break answer,
+        }
+    };
     Ok(match answer {
+        CallAnswer::Left(_) => return Err(failed(SessionError::Overloaded)),
         CallAnswer::Json(body) => json(StatusCode::OK, body),
         CallAnswer::Refused { status, body } => {
             json(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), body)
@@ -132,7 +148,7 @@ async fn batch(caller: &Caller<'_>, body: &Bytes) -> Result<HttpResponse, HttpEr
                 Ok(CallAnswer::Json(body) | CallAnswer::Refused { body, .. }) => Some(body),
                 Ok(CallAnswer::Cancelled) => None,
                 // Asked for without streams, so this does not come.
-                Ok(CallAnswer::Stream(_)) => Some(refused(SessionError::Crashed)),
+                Ok(CallAnswer::Stream(_) | CallAnswer::Left(_)) => Some(refused(SessionError::Overloaded)),
                 Err(error) => Some(refused(error)),
             },
             Err(error) => Some(refused(error)),

@@ -79,7 +79,7 @@ const BEHAVIOURS: [Behaviour; 21] = [
         told: Some("target `bad`"),
     },
     Behaviour { name: "html", reply: |request| Reply::Raw(with_type(request, "text/html")), told: NOT_MCP },
-    Behaviour { name: "half_a_body", reply: |_| Reply::Raw([json_head(), b"{\"json".to_vec()].concat()), told: BROKE },
+    Behaviour { name: "half_a_body", reply: |_| Reply::Raw([head("application/json", 100), b"{\"json".to_vec()].concat()), told: BROKE },
     Behaviour { name: "no_response", reply: |_| Reply::Events(": nothing\n\n".into()), told: BROKE },
     Behaviour {
         name: "twice",

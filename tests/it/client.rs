@@ -99,6 +99,11 @@ impl Client {
         Self { http, ..Self::new(url) }
     }
 
+    /// Lets go of all connections: a server that was started again does not know them.
+    pub fn reconnect(&mut self) {
+        self.http = reqwest::Client::builder().timeout(LIMIT).build().unwrap();
+    }
+
     /// A session on a gateway.
     pub async fn ready(url: &str, capabilities: Value) -> Self {
         let mut client = Self::new(url);
@@ -188,6 +193,14 @@ impl Client {
             request = request.header("last-event-id", last);
         }
         request.send().await
+    }
+}
+
+impl Event {
+    /// The value of a progress notification.
+    pub fn progress(&self) -> Option<i64> {
+        let value = self.data.as_ref()?["params"]["progress"].as_f64()?;
+        Some(value as i64)
     }
 }
 

@@ -125,12 +125,12 @@ async fn polling_closes_streams_that_clients_can_take_up() {
             stream = client.listen(last.as_deref()).await;
             continue;
         };
+        steps.extend(event.progress());
         last = event.id.or(last);
         let Some(data) = event.data else { continue };
         if data["id"] == id {
             break data;
         }
-        steps.push(data["params"]["progress"].as_i64().unwrap());
     };
     assert_eq!(steps, (1..=30).collect::<Vec<_>>());
     assert_eq!(answer["result"]["structuredContent"]["steps"], 30);

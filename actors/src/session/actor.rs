@@ -16,6 +16,7 @@ use tokio::task::AbortHandle;
 use super::connection::{Attachment, StreamItem};
 use super::core::{CallId, ConnId, Effect, EndReason, Env, Generation, Input, SessionCore, SessionView, Step};
 use super::handle::{CallAnswer, MAILBOX, SessionHandle};
+use super::open_link::OpenLink;
 use crate::error::SessionError;
 use crate::gateway::Gateway;
 use crate::{clock, crash};
@@ -46,16 +47,14 @@ pub struct SessionActor {
     pub(super) stopping: bool,
 }
 
-pub(super) struct OpenLink {
-    pub(super) target: Arc<str>,
-    pub(super) generation: Generation,
-    pub(super) link: Arc<dyn Link>,
-}
-
 struct Waiting {
     committed: bool,
     effects: Vec<Effect>,
 }
+
+/// A request that no actor has looked at yet. If it is dropped like that, because the session just left memory, it
+/// goes back to whoever waits, to be handed to the session's next actor.
+pub struct Unhandled(Option<(Request, oneshot::Sender<CallAnswer>)>);
 
 /// What the actor is told.
 #[derive(Message)]
@@ -68,11 +67,9 @@ pub enum Event {
         /// Its number.
         call: CallId,
         /// What.
-        request: Request,
+        request: Unhandled,
         /// The answer may be a stream.
         sse: bool,
-        /// The way back.
-        reply: oneshot::Sender<CallAnswer>,
     },
     /// An answer to a question and the way back.
     Response {
@@ -126,6 +123,26 @@ pub enum Event {
     },
     /// A look.
     View(oneshot::Sender<SessionView>),
+}
+
+// === impl Unhandled ===
+
+impl Unhandled {
+    pub(super) fn new(request: Request, reply: oneshot::Sender<CallAnswer>) -> Self {
+        Self(Some((request, reply)))
+    }
+
+    fn take(mut self) -> Option<(Request, oneshot::Sender<CallAnswer>)> {
+        self.0.take()
+    }
+}
+
+impl Drop for Unhandled {
+    fn drop(&mut self) {
+        if let Some((request, reply)) = self.0.take() {
+            let _ = reply.send(CallAnswer::Left(Box::new(request)));
+        }
+    }
 }
 
 // === impl SessionActor ===
@@ -340,6 +357,9 @@ impl Handler<Event> for SessionActor {
                 if let Input::CallDone { call, .. } = &input {
                     self.running.remove(call);
                 }
+                if let Input::ReplyGone(call) = &input {
+                    self.replies.remove(call);
+                }
                 if let Input::ConnClosed { stream, conn } = &input
                     && self.connections.get(stream).is_some_and(|(known, _)| known == conn)
                 {
@@ -347,7 +367,8 @@ impl Handler<Event> for SessionActor {
                 }
                 self.step(input, ctx);
             }
-            Event::Request { call, request, sse, reply } => {
+            Event::Request { call, request, sse } => {
+                let Some((request, reply)) = request.take() else { return };
                 self.replies.insert(call, reply);
                 self.step(Input::Request { call, request, sse }, ctx);
             }
@@ -360,7 +381,7 @@ impl Handler<Event> for SessionActor {
                 self.step(Input::Attach { conn, after }, ctx);
             }
             Event::LinkOpened { target, generation, link, welcome, saved } => {
-                self.links.push(OpenLink { target: target.clone(), generation, link });
+                self.links.push(OpenLink::new(target.clone(), generation, link));
                 let welcome = welcome.map(|welcome| *welcome);
                 self.step(Input::LinkOpened { target, generation, welcome, saved }, ctx);
             }

@@ -11,15 +11,14 @@ use sessiongate_storage::Timestamp;
 use sessiongate_targets::{Hello, Link, SavedLink, TargetError};
 use tokio::sync::mpsc;
 
-use super::actor::{Event, OpenLink, SessionActor};
+use super::actor::{Event, SessionActor};
 use super::connection::{Attachment, CONNECTION_QUEUE, StreamItem};
 use super::core::{Answer, CallId, CallSummary, ConnId, Effect, Generation, Input};
 use super::handle::CallAnswer;
+use super::open_link::{OpenLink, report};
 use super::sink::SessionSink;
 use crate::{clock, crash};
 
-/// Longest wait for a target to accept a notification or an answer.
-const POST_DEADLINE: Duration = Duration::from_secs(30);
 /// Longest wait for a request of the gateway's own.
 const OWN_CALL_DEADLINE: Duration = Duration::from_secs(30);
 /// A call of the gateway's own has no caller.
@@ -107,8 +106,10 @@ impl SessionActor {
     }
 
     fn upgrade(&mut self, call: CallId, stream: StreamId, ctx: &mut Context<Self>) {
-        let Some(reply) = self.replies.remove(&call) else { return };
         let conn = ConnId(call.0);
+        let Some(reply) = self.replies.remove(&call) else {
+            return self.step(Input::ConnClosed { stream, conn }, ctx);
+        };
         let (sender, live) = mpsc::channel(CONNECTION_QUEUE);
         let attachment = Attachment { conn, stream, after: 0, through: 0, live: Some(live) };
         if reply.send(CallAnswer::Stream(attachment)).is_ok() {
@@ -164,7 +165,7 @@ impl SessionActor {
         };
         if let Some(link) = saved.as_ref().and_then(|saved| found.reattach(saved, sink.clone())) {
             // In place at once: what follows in this step may need it.
-            self.links.push(OpenLink { target: target.clone(), generation, link });
+            self.links.push(OpenLink::new(target.clone(), generation, link));
             let input = Input::LinkOpened { target, generation, welcome: None, saved };
             actix_rt::spawn(async move {
                 let _ = addr.send(Event::Input(input)).await;
@@ -204,8 +205,14 @@ impl SessionActor {
         deadline: Timestamp,
         ctx: &mut Context<Self>,
     ) {
-        let Some(link) = self.link(&target, generation).cloned() else { return };
         let addr = ctx.address();
+        let Some(link) = self.link(&target, generation).cloned() else {
+            let input = Input::CallDone { call, generation, result: Err(TargetError::Closed) };
+            actix_rt::spawn(async move {
+                let _ = addr.send(Event::Input(input)).await;
+            });
+            return;
+        };
         let deadline = if call == OWN { clock::now().plus(OWN_CALL_DEADLINE) } else { deadline };
         let deadline = clock::std_instant(deadline);
         let task = actix_rt::spawn(async move {
@@ -234,19 +241,12 @@ impl SessionActor {
         question: Option<u64>,
         ctx: &mut Context<Self>,
     ) {
-        let link = self.link(target, generation).cloned();
-        let addr = ctx.address();
-        let deadline = clock::std_instant(clock::now().plus(POST_DEADLINE));
-        actix_rt::spawn(async move {
-            let result = match link {
-                Some(link) => link.post(body, deadline).await,
-                None => Err(TargetError::Closed),
-            };
-            if let Some(question) = question {
-                crash::point("answer:posted");
-                let _ = addr.send(Event::Input(Input::AnswerPosted { question, result })).await;
-            }
-        });
+        let open = self.links.iter_mut().find(|open| open.target == *target && open.generation == generation);
+        match (open, question) {
+            (Some(open), question) => open.post(body, question, &ctx.address()),
+            (None, Some(question)) => report(ctx.address(), question, Err(TargetError::Closed)),
+            (None, None) => {}
+        }
     }
 
     fn finished(&mut self, summary: CallSummary) {

@@ -10,7 +10,7 @@ use sessiongate_protocol::{EventId, Notification, Request, Response, Revision};
 use sessiongate_storage::SessionKey;
 use tokio::sync::oneshot;
 
-use super::actor::{Event, SessionActor};
+use super::actor::{Event, SessionActor, Unhandled};
 use super::connection::Attachment;
 use super::core::{CallId, ConnId, EndReason, Input, SessionView};
 use crate::error::SessionError;
@@ -50,6 +50,8 @@ pub enum CallAnswer {
     Stream(Attachment),
     /// The client cancelled it: no response.
     Cancelled,
+    /// The session left memory before it looked at the request: find the session again, and hand it over again.
+    Left(Box<Request>),
 }
 
 /// A request that was handed to the session. Dropping it says that nobody waits any more; the call goes on.
@@ -122,7 +124,12 @@ impl SessionHandle {
     pub fn request(&self, request: Request, sse: bool) -> Result<PendingCall<'_>, SessionError> {
         let call = CallId(self.next());
         let (reply, answer) = oneshot::channel();
-        self.send(Event::Request { call, request, sse, reply })?;
+        let request = Unhandled::new(request, reply);
+        match self.addr.try_send(Event::Request { call, request, sse }) {
+            // A session that just left gives the request back as the answer.
+            Ok(()) | Err(SendError::Closed(_)) => {}
+            Err(SendError::Full(_)) => return Err(SessionError::Overloaded),
+        }
         Ok(PendingCall { handle: self, call, answer, done: false })
     }
 

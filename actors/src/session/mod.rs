@@ -6,6 +6,7 @@ mod actor;
 mod connection;
 mod effects;
 mod handle;
+mod open_link;
 mod sink;
 
 pub use actor::SessionActor;

@@ -208,6 +208,13 @@ impl SessionCore {
             Input::End(reason) => self.end(reason, env, &mut step),
             Input::Passivate => self.on_passivate(&mut step),
             Input::Disconnect => {
+                // A call that waits for a JSON answer gets a stream, so that the client can fetch the rest from the next
+                // process.
+                let waiting: Vec<CallId> =
+                    self.calls.iter().filter(|(_, call)| call.reply == Reply::Waiting).map(|(id, _)| *id).collect();
+                for call in waiting {
+                    self.upgrade(call, env, &mut step);
+                }
                 for stream in self.streams.attached() {
                     step.durable.push(Effect::CloseConnection(stream));
                 }

@@ -1,0 +1,83 @@
+//! A downstream session in the actor's hands: the link, and what is posted on it, in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Addr;
+use bytes::Bytes;
+use sessiongate_targets::{Link, TargetError};
+use tokio::sync::mpsc;
+
+use super::actor::{Event, SessionActor};
+use super::core::{Generation, Input};
+use crate::{clock, crash};
+
+/// Longest wait for a target to accept a notification or an answer.
+const POST_DEADLINE: Duration = Duration::from_secs(30);
+/// Posts that may wait behind one that the target is slow to accept.
+const QUEUE: usize = 128;
+
+/// An open link.
+pub(super) struct OpenLink {
+    pub(super) target: Arc<str>,
+    pub(super) generation: Generation,
+    pub(super) link: Arc<dyn Link>,
+    /// Most sessions only call tools: the queue is made when it is needed.
+    posts: Option<mpsc::Sender<Post>>,
+}
+
+struct Post {
+    body: Bytes,
+    question: Option<u64>,
+}
+
+// === impl OpenLink ===
+
+impl OpenLink {
+    pub(super) fn new(target: Arc<str>, generation: Generation, link: Arc<dyn Link>) -> Self {
+        Self { target, generation, link, posts: None }
+    }
+
+    /// Sends a notification or an answer after those before it; a question's outcome is reported.
+    pub(super) fn post(&mut self, body: Bytes, question: Option<u64>, addr: &Addr<SessionActor>) {
+        let link = &self.link;
+        let posts = self.posts.get_or_insert_with(|| {
+            let (sender, receiver) = mpsc::channel(QUEUE);
+            actix_rt::spawn(send_in_order(link.clone(), receiver, addr.clone()));
+            sender
+        });
+        if let Err(refused) = posts.try_send(Post { body, question }) {
+            metrics::counter!("sessiongate_bounds_reached_total", "bound" => "posts_to_target").increment(1);
+            tracing::warn!(target_name = &*self.target, "too many messages wait for a target; one was not sent");
+            let (mpsc::error::TrySendError::Full(post) | mpsc::error::TrySendError::Closed(post)) = refused;
+            if let Some(question) = post.question {
+                report(addr.clone(), question, Err(TargetError::Closed));
+            }
+        }
+    }
+}
+
+/// Reports what came of an answer.
+pub(super) fn report(addr: Addr<SessionActor>, question: u64, result: Result<(), TargetError>) {
+    actix_rt::spawn(async move {
+        let _ = addr.send(Event::Input(Input::AnswerPosted { question, result })).await;
+    });
+}
+
+async fn send_in_order(link: Arc<dyn Link>, mut posts: mpsc::Receiver<Post>, addr: Addr<SessionActor>) {
+    while let Some(Post { body, question }) = posts.recv().await {
+        let deadline = clock::std_instant(clock::now().plus(POST_DEADLINE));
+        let result = link.post(body, deadline).await;
+        match question {
+            Some(question) => {
+                crash::point("answer:posted");
+                let _ = addr.send(Event::Input(Input::AnswerPosted { question, result })).await;
+            }
+            None => {
+                if let Err(error) = result {
+                    tracing::debug!(error = error.code(), detail = ?error, "a notification did not reach its target");
+                }
+            }
+        }
+    }
+}
