@@ -151,7 +151,9 @@ gateways:
 ",
             data = data.display(),
         );
-        let file = folder.join("gateway.yaml");
+        // Alone in its folder: the gateway watches that folder, and each line of a log in it would be an event.
+        let file = folder.join("config/gateway.yaml");
+        fs::create_dir_all(folder.join("config"))?;
         fs::write(&file, config)?;
         let mut command = Command::new(env!("CARGO_BIN_EXE_sessiongate"));
         command.arg("serve").arg("--config").arg(&file).stdin(Stdio::null());

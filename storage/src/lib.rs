@@ -5,7 +5,7 @@ pub mod model;
 pub mod sled;
 pub mod store;
 
+pub use self::sled::{NdjsonError, SledOptions, SledStore, export_ndjson, import_ndjson};
 pub use memory::MemoryStore;
 pub use model::*;
-pub use self::sled::{NdjsonError, SledOptions, SledStore, export_ndjson, import_ndjson};
 pub use store::{CatalogueStore, SessionStore, StoreError};

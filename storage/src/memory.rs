@@ -13,7 +13,7 @@ use crate::model::{
     Acquired, Batch, ItemKind, Lease, NodeId, Op, Replay, SessionKey, SessionSummary, StoredSession, StreamExtent,
     Timestamp,
 };
-use crate::store::{CatalogueStore, REPLAY_BYTES, SessionStore, StoreError};
+use crate::store::{CatalogueStore, REPLAY_BYTES, SessionStore, StoreError, check_names};
 
 /// Everything in memory, nothing after the process. It is gone with the value, so it promises no more than
 /// [`crate::Durability::None`].
@@ -129,6 +129,7 @@ impl CatalogueStore for MemoryStore {
     }
 
     async fn put_catalogue(&self, gateway: &str, target: &str, value: Bytes) -> Result<(), StoreError> {
+        check_names(&[gateway, target])?;
         self.state.lock().catalogues.insert((gateway.to_owned(), target.to_owned()), value);
         Ok(())
     }
@@ -143,6 +144,7 @@ impl CatalogueStore for MemoryStore {
     }
 
     async fn put_meta(&self, name: &str, value: Bytes) -> Result<(), StoreError> {
+        check_names(&[name])?;
         self.state.lock().metas.insert(name.to_owned(), value);
         Ok(())
     }

@@ -101,3 +101,11 @@ pub trait CatalogueStore: Send + Sync + 'static {
     /// Sets a named value.
     async fn put_meta(&self, name: &str, value: Bytes) -> Result<(), StoreError>;
 }
+
+/// Refuses names that are longer than an engine keeps.
+pub(crate) fn check_names(names: &[&str]) -> Result<(), StoreError> {
+    if names.iter().any(|name| name.len() > MAX_NAME) {
+        return Err(StoreError::Engine(format!("a name is longer than {MAX_NAME} bytes")));
+    }
+    Ok(())
+}

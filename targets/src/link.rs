@@ -136,6 +136,16 @@ pub enum LinkEvent {
         /// The SSE event id, to be stored with what is done about the message.
         event_id: Option<Box<str>>,
     },
+    /// A call's stream has a place from which it can be taken up, and nothing was said there yet; or it broke and is
+    /// being taken up.
+    Position {
+        /// The call's downstream id.
+        call: i64,
+        /// The SSE event id.
+        event_id: Box<str>,
+        /// The target closed the stream, or it broke: the answer takes its time.
+        interrupted: bool,
+    },
     /// The target ended the session, or the process ended: the link is dead. Running calls fail on their own.
     Closed {
         /// Why.

@@ -5,6 +5,7 @@
 mod bad_target;
 mod client;
 mod crash;
+mod elicitation;
 mod harness;
 mod scripted;
 mod sessions;

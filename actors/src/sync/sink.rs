@@ -58,7 +58,7 @@ impl LinkSink for CatalogueSink {
                     });
                 }
             }
-            LinkEvent::Message { .. } => {}
+            LinkEvent::Message { .. } | LinkEvent::Position { .. } => {}
         }
         if self.heard.is_closed() { Err(SinkClosed) } else { Ok(()) }
     }

@@ -31,7 +31,7 @@ use self::writer::{Job, Reply};
 use crate::model::{
     Acquired, Batch, Durability, Lease, NodeId, Replay, SessionKey, SessionSummary, StoredSession, Timestamp,
 };
-use crate::store::{CatalogueStore, MAX_NAME, SessionStore, StoreError};
+use crate::store::{CatalogueStore, SessionStore, StoreError, check_names};
 
 /// Jobs that may wait for the writer.
 const QUEUE_JOBS: usize = 8192;
@@ -338,13 +338,6 @@ impl CatalogueStore for SledStore {
         let key = keys::meta(name);
         self.submit(|reply| Job::Put { key, value: Some(value), reply }).await
     }
-}
-
-fn check_names(names: &[&str]) -> Result<(), StoreError> {
-    if names.iter().any(|name| name.len() > MAX_NAME) {
-        return Err(StoreError::Engine(format!("a name is longer than {MAX_NAME} bytes")));
-    }
-    Ok(())
 }
 
 fn engine(error: ::sled::Error) -> StoreError {

@@ -142,11 +142,7 @@ impl View<'_> {
         Ok(listing)
     }
 
-    pub(super) fn list(
-        self,
-        after: Option<SessionKey>,
-        limit: usize,
-    ) -> Result<Listing<SessionSummary>, StoreError> {
+    pub(super) fn list(self, after: Option<SessionKey>, limit: usize) -> Result<Listing<SessionSummary>, StoreError> {
         let mut listing = Listing::default();
         let from = after.map_or(Bound::Included(keys::RECORDS.to_vec()), |key| Bound::Excluded(keys::record(key)));
         for entry in self.0.range((from, upper_bound(keys::RECORDS))) {

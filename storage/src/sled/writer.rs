@@ -109,7 +109,8 @@ impl Writer {
                 inner.healthy.store(false, Ordering::Release);
                 self.failed = Some(error);
             }
-            metrics::histogram!("sessiongate_store_group_jobs").record(f64::from(u32::try_from(size).unwrap_or(u32::MAX)));
+            metrics::histogram!("sessiongate_store_group_jobs")
+                .record(f64::from(u32::try_from(size).unwrap_or(u32::MAX)));
             metrics::histogram!("sessiongate_store_group_seconds").record(started.elapsed().as_secs_f64());
         }
         if let Some(error) = &self.failed {
@@ -176,8 +177,8 @@ impl Writer {
                 Done::Unit(reply, outcome)
             }
             Job::DropStaleExpiries { entries } => {
-                let outcome = stage
-                    .atomically(|stage| entries.iter().try_for_each(|entry| stage.drop_stale_expiry(entry)));
+                let outcome =
+                    stage.atomically(|stage| entries.iter().try_for_each(|entry| stage.drop_stale_expiry(entry)));
                 Done::Unit(Reply::Nobody, outcome)
             }
         }

@@ -185,8 +185,18 @@ impl Session {
             let broken = loop {
                 match events.next().await {
                     Ok(event) => {
+                        // Some servers replay the very event that was named: it was delivered.
+                        let again = event.id.is_some() && event.id.as_deref() == cursor.last_id();
                         cursor.see(&event);
-                        let Some(messages) = messages(&event)? else { continue };
+                        if again {
+                            continue;
+                        }
+                        let Some(messages) = messages(&event)? else {
+                            if let Some(event_id) = event.id {
+                                self.report(LinkEvent::Position { call: id, event_id, interrupted: false }).await?;
+                            }
+                            continue;
+                        };
                         if let Some(reply) = self.dispatch(messages, id, event.id.as_deref()).await? {
                             events.discard();
                             return Ok(reply);
@@ -197,9 +207,10 @@ impl Session {
                 }
             };
             drop(events);
-            if cursor.last_id().is_none() {
+            let Some(event_id) = cursor.last_id() else {
                 return Err(TargetError::OutcomeUnknown { detail: broken });
-            }
+            };
+            self.report(LinkEvent::Position { call: id, event_id: event_id.into(), interrupted: true }).await?;
             tracing::debug!(target_name = %self.target, call = id, reason = %broken, "stream broke, resuming");
             if cursor.fail() > MAX_FAILURES {
                 return Err(TargetError::OutcomeUnknown {
@@ -273,6 +284,10 @@ impl Session {
             return Ok(());
         }
         let event = LinkEvent::Message { origin, message, event_id: event_id.map(Into::into) };
+        self.report(event).await
+    }
+
+    async fn report(&self, event: LinkEvent) -> Result<(), TargetError> {
         self.sink.deliver(event).await.map_err(|_| TargetError::Closed)
     }
 }

@@ -220,6 +220,8 @@ impl LinkSink for Mux {
             LinkEvent::Message { message: Message::Notification(notification), .. } => {
                 self.notification(&mut state, notification);
             }
+            // A pipe has no places.
+            LinkEvent::Position { .. } => {}
             LinkEvent::Message { message: Message::Request(request), .. } if request.method.as_ref() == "ping" => {
                 drop(state);
                 let body = sessiongate_protocol::ResponseBody::Result(sessiongate_protocol::RawJson::EMPTY_OBJECT);

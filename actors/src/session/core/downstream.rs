@@ -140,6 +140,12 @@ impl SessionCore {
         self.fail_by_target(id, &error, env, step);
     }
 
+    /// A call that was sent on this downstream session: nothing else can have a stream there.
+    fn call_on(&self, target: &str, generation: Generation, id: i64) -> Option<CallId> {
+        let call = self.links.get(target)?.call_of(id)?;
+        self.calls.get(&call).is_some_and(|call| call.sent && call.generation == generation).then_some(call)
+    }
+
     pub(super) fn on_link_event(
         &mut self,
         target: &Arc<str>,
@@ -153,12 +159,23 @@ impl SessionCore {
         }
         match event {
             LinkEvent::Closed { .. } => self.on_link_lost(target, env, step),
+            LinkEvent::Position { call, event_id, interrupted } => {
+                let found = self.call_on(target, generation, call);
+                if let Some(state) = found.and_then(|call| self.calls.get_mut(&call)) {
+                    state.attempts = ACCEPTED;
+                    state.last_event = Some(event_id);
+                }
+                if let Some(call) = found {
+                    // The answer takes its time: the client gets a place to come back to as well.
+                    if interrupted {
+                        self.upgrade(call, env, step);
+                    }
+                    self.store_call(call, step);
+                }
+            }
             LinkEvent::Message { origin, message, event_id } => {
                 let call = match origin {
-                    // Only of a call that was sent on this downstream session: nothing else can have a stream.
-                    Origin::Call(id) => self.links.get(target).and_then(|link| link.call_of(id)).filter(|call| {
-                        self.calls.get(call).is_some_and(|call| call.sent && call.generation == generation)
-                    }),
+                    Origin::Call(id) => self.call_on(target, generation, id),
                     Origin::Standing => None,
                 };
                 let numbered = event_id.is_some();
