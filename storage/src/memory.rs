@@ -246,7 +246,7 @@ impl Stream {
         if let Some(trimmed) = self.trimmed
             && after < trimmed
         {
-            let first = self.events.first_key_value().map_or(trimmed.saturating_add(1), |(first, _)| *first);
+            let first = self.events.first_key_value().map_or_else(|| trimmed.saturating_add(1), |(first, _)| *first);
             return Replay::Trimmed { first };
         }
         let mut events = Vec::new();

@@ -93,6 +93,7 @@ async fn questions_of_two_calls_and_sessions_do_not_mix() {
 #[tokio::test]
 async fn a_page_is_visited_and_its_completion_told() {
     let mut scene = latest(both()).await;
+    let mut standing = scene.client.listen(None).await;
     for action in ["accept", "decline"] {
         let (_, mut stream) = scene.client.start("sg_elicit_url", json!({})).await;
         let question = stream.message(QUESTION).await;
@@ -102,7 +103,7 @@ async fn a_page_is_visited_and_its_completion_told() {
         assert_eq!(params["url"], format!("https://example.com/visit/{id}"));
         assert_eq!(scene.client.answer(&question, json!({"action": action})).await, 202);
         if action == "accept" {
-            let complete = stream.message("notifications/elicitation/complete").await;
+            let complete = standing.message("notifications/elicitation/complete").await;
             assert_eq!(complete["params"]["elicitationId"], id);
         }
         let result = stream.response().await;

@@ -35,7 +35,7 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
 
 impl Program {
     /// Starts `command` and waits for a line with an address that ends in `mcp`.
-    fn start(mut command: Command) -> Option<Self> {
+    pub fn start(mut command: Command) -> Option<Self> {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let log = collect(child.stderr.take().unwrap());
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();

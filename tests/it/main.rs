@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod bad_input;
 mod bad_target;
 mod client;
 mod crash;
+mod demo;
 mod elicitation;
 mod harness;
+mod reload;
 mod scripted;
 mod sessions;
 mod status_table;

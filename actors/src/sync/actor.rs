@@ -89,13 +89,15 @@ pub struct SyncHandle {
     addr: Addr<TargetSync>,
 }
 
+type Fetched = Result<(Arc<dyn Link>, TargetCatalogue), TargetError>;
+
 #[derive(Message)]
 #[rtype(result = "()")]
 enum Event {
     Sync(oneshot::Sender<SyncOutcome>),
     Changed,
     Heard { generation: u64, heard: Heard },
-    Done { generation: u64, result: Result<(Arc<dyn Link>, TargetCatalogue), TargetError> },
+    Done { generation: u64, result: Box<Fetched> },
     View(oneshot::Sender<(SyncState, Option<Arc<TargetCatalogue>>)>),
     Stop,
 }
@@ -148,7 +150,7 @@ impl TargetSync {
                 let _ = sink.link.set(Arc::downgrade(link));
             }
             drop(sink);
-            if addr.send(Event::Done { generation, result }).await.is_err() {
+            if addr.send(Event::Done { generation, result: Box::new(result) }).await.is_err() {
                 return;
             }
             while let Some(heard) = hearing.recv().await {
@@ -159,7 +161,7 @@ impl TargetSync {
         });
     }
 
-    fn done(&mut self, result: Result<(Arc<dyn Link>, TargetCatalogue), TargetError>, ctx: &mut Context<Self>) {
+    fn done(&mut self, result: Fetched, ctx: &mut Context<Self>) {
         let outcome = match result {
             Ok((link, catalogue)) => {
                 let catalogue = Arc::new(catalogue);
@@ -278,10 +280,10 @@ impl Handler<Event> for TargetSync {
                     }
                 }
             },
-            Event::Done { generation, result } if generation == self.generation => self.done(result, ctx),
+            Event::Done { generation, result } if generation == self.generation => self.done(*result, ctx),
             Event::Heard { .. } => {}
             Event::Done { result, .. } => {
-                if let Ok((link, _)) = result {
+                if let Ok((link, _)) = *result {
                     actix_rt::spawn(async move { link.close().await });
                 }
             }

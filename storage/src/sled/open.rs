@@ -16,6 +16,9 @@ const SCHEMA: u64 = 1;
 /// What is not awaited is on its way to the operating system after this long.
 const FLUSH_EVERY_MS: u64 = 500;
 
+/// The count of openings, in a file of its own.
+const BOOTS: &str = "boots";
+
 /// An open folder.
 pub(super) struct Opened {
     pub db: Db,
@@ -94,6 +97,17 @@ fn engine(folder: &Path, cache_bytes: u64) -> Result<(Db, u64), OpenError> {
             "the data folder has schema {found}, written by a newer version; this version knows {SCHEMA}"
         ))));
     }
+    // sled opens files of which nothing can be read as an empty tree, without a word. The boots are counted beside it,
+    // so that an empty store is told from a lost one, and so that no fence is granted twice.
+    let beside = fs::read_to_string(folder.join(BOOTS)).ok().and_then(|text| text.trim().parse::<u64>().ok());
+    if beside.is_some() && schema.is_none() {
+        return Err(OpenError::Corrupt("the engine lost all entries".into()));
+    }
+    if beside.is_some_and(|beside| beside >= epoch) {
+        tracing::error!("the store lost its newest entries, at least those since the last start");
+        metrics::counter!("sessiongate_store_corruptions_total").increment(1);
+    }
+    let epoch = epoch.max(beside.unwrap_or(0).saturating_add(1));
     if epoch >> (64 - super::writer::FENCE_BITS) != 0 {
         return Err(OpenError::Fatal(StoreError::Engine("the boot epochs are used up: export and import".into())));
     }
@@ -103,7 +117,17 @@ fn engine(folder: &Path, cache_bytes: u64) -> Result<(Db, u64), OpenError> {
         .and_then(|_| db.insert(keys::EPOCH, entry(epoch)))
         .and_then(|_| db.flush());
     kept.map_err(|error| OpenError::Fatal(super::engine(error)))?;
+    write_boots(folder, epoch).map_err(|error| OpenError::Fatal(io("the boots cannot be counted", &error)))?;
     Ok((db, epoch))
+}
+
+/// By way of a second file: a crash leaves the old count or the new one.
+fn write_boots(folder: &Path, epoch: u64) -> std::io::Result<()> {
+    let fresh = folder.join("boots.new");
+    let mut file = File::create(&fresh)?;
+    writeln!(file, "{epoch}")?;
+    file.sync_all()?;
+    fs::rename(fresh, folder.join(BOOTS))
 }
 
 fn create_private(folder: &Path) -> Result<(), StoreError> {

@@ -87,7 +87,7 @@ impl View<'_> {
         match (mark, oldest) {
             (None, None) => return Ok(Replay::Unknown),
             (Some(mark), oldest) if after < mark => {
-                return Ok(Replay::Trimmed { first: oldest.unwrap_or(mark.saturating_add(1)) });
+                return Ok(Replay::Trimmed { first: oldest.unwrap_or_else(|| mark.saturating_add(1)) });
             }
             _ => {}
         }
@@ -144,8 +144,7 @@ impl View<'_> {
 
     pub(super) fn list(self, after: Option<SessionKey>, limit: usize) -> Result<Listing<SessionSummary>, StoreError> {
         let mut listing = Listing::default();
-        let from = after.map_or(Bound::Included(keys::RECORDS.to_vec()), |key| Bound::Excluded(keys::record(key)));
-        for entry in self.0.range((from, upper_bound(keys::RECORDS))) {
+        for entry in self.0.range(records_after(after)) {
             if listing.rows.len() >= limit {
                 break;
             }
@@ -165,8 +164,7 @@ impl View<'_> {
     /// Keys of sessions after `after`, for an export.
     pub(super) fn session_keys(self, after: Option<SessionKey>, limit: usize) -> Result<Vec<SessionKey>, StoreError> {
         let mut found = Vec::new();
-        let from = after.map_or(Bound::Included(keys::RECORDS.to_vec()), |key| Bound::Excluded(keys::record(key)));
-        for at in self.0.range((from, upper_bound(keys::RECORDS))).keys() {
+        for at in self.0.range(records_after(after)).keys() {
             if found.len() >= limit {
                 break;
             }
@@ -268,6 +266,14 @@ impl From<Damage> for ValueError {
     fn from(_: Damage) -> Self {
         Self::Damage
     }
+}
+
+fn records_after(after: Option<SessionKey>) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+    let from = match after {
+        Some(key) => Bound::Excluded(keys::record(key)),
+        None => Bound::Included(keys::RECORDS.to_vec()),
+    };
+    (from, upper_bound(keys::RECORDS))
 }
 
 /// Adds an event to the extents, which come in order of stream and sequence.

@@ -65,8 +65,21 @@ struct Writer {
     failed: Option<StoreError>,
 }
 
+/// Tells readiness when the writer ends before its time, by a panic of the engine.
+struct Watch(Arc<Inner>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("the writer of the store panicked; it takes no more writes until the restart");
+            self.0.healthy.store(false, Ordering::Release);
+        }
+    }
+}
+
 /// Writes until every sender is gone, then makes all of it durable.
 pub(super) fn run(inner: Arc<Inner>, mut jobs: mpsc::Receiver<Job>, epoch: u64) {
+    let _watch = Watch(Arc::clone(&inner));
     let mut writer = Writer {
         leases: HashMap::new(),
         next_fence: (epoch << FENCE_BITS) + 1,
@@ -91,6 +104,7 @@ pub(super) fn run(inner: Arc<Inner>, mut jobs: mpsc::Receiver<Job>, epoch: u64) 
     }
     if let Err(error) = writer.inner.persist(true) {
         tracing::error!(%error, "the last flush of the store failed");
+        writer.inner.healthy.store(false, Ordering::Release);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Every engine against one contract, and what the embedded engine promises besides.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
 mod crash;
 mod ndjson;
 mod property;

@@ -220,3 +220,38 @@ async fn nothing_is_left_of_sessions_that_came_and_went() {
     // Only the engine's own two entries.
     tamper(folder.path(), |db| assert_eq!(db.len(), 2));
 }
+
+/// Wherever the file is hurt: the store opens, with what sled still finds or empty, and works.
+#[tokio::test]
+async fn damage_anywhere_never_keeps_the_store_from_opening() {
+    let (folder, store) = temporary();
+    for number in 0..100 {
+        let lease = lease(&store, key(number)).await;
+        for seq in 1..=10 {
+            store.commit(&lease, batch([record("r", 5), append(seq, bytes(1000, 1))])).await.unwrap();
+        }
+    }
+    drop(store);
+    let good = fs::read(folder.path().join("sled/db")).unwrap();
+    for round in 0..12 {
+        let mut bad = good.clone();
+        let at = (round * 1_037_389) % bad.len();
+        match round % 3 {
+            0 => bad.truncate(at),
+            _ => bad[at..].iter_mut().take(64).for_each(|byte| *byte ^= 0x55),
+        }
+        let hurt = tempfile::tempdir().unwrap();
+        fs::create_dir_all(hurt.path().join("sled/blobs")).unwrap();
+        for name in ["boots", "conf"] {
+            fs::copy(folder.path().join("sled").join(name), hurt.path().join("sled").join(name)).unwrap();
+        }
+        fs::write(hurt.path().join("sled/db"), bad).unwrap();
+        let store = open(hurt.path());
+        let found = store.list(None, 1000).await.unwrap().len();
+        assert!(found <= 100);
+        let owner = lease(&store, key(200)).await;
+        store.commit(&owner, batch([record("new", 5)])).await.unwrap();
+        assert_eq!(store.load(key(200)).await.unwrap().unwrap().record, "new");
+        assert!(store.healthy());
+    }
+}

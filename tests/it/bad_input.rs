@@ -1,0 +1,230 @@
+//! Clients that misbehave: they are refused or let go, memory stays bounded, and nobody else notices.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::client::{Client, LIMIT, Stream};
+use crate::harness::{Home, Program, eventually, reference_server};
+
+/// What the gateway may grow by, whatever a client does: 96 MiB in KiB.
+const GROWTH: u64 = 96 * 1024;
+
+struct Scene {
+    _home: Home,
+    _target: Program,
+    gateway: Program,
+}
+
+fn scene() -> Scene {
+    let (home, target) = (Home::new(), reference_server(&[]));
+    let gateway = home.gateway(&target.url, None).unwrap();
+    Scene { _home: home, _target: target, gateway }
+}
+
+impl Scene {
+    async fn connect(&self) -> TcpStream {
+        let address = self.gateway.base().strip_prefix("http://").unwrap();
+        TcpStream::connect(address).await.unwrap()
+    }
+
+    /// Everybody else is served.
+    async fn serves_others(&self) {
+        let mut client = Client::ready(&self.gateway.url, json!({})).await;
+        assert_eq!(client.count("sg_counter").await, 1);
+        client.end().await;
+    }
+}
+
+/// What comes until the other side closes, or until a whole answer to the first request is there.
+async fn answer(connection: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    let read = async {
+        while connection.read_buf(&mut text).await.is_ok_and(|length| length > 0) {}
+    };
+    tokio::time::timeout(LIMIT, read).await.expect("closed in time");
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+async fn send(connection: &mut TcpStream, bytes: &[u8]) {
+    // Whoever was refused may be cut off while it still sends.
+    let _ = connection.write_all(bytes).await;
+}
+
+#[tokio::test]
+async fn too_many_and_too_large_headers_are_refused() {
+    let scene = scene();
+    let before = scene.gateway.memory();
+    let many: String = (0..10_000).map(|number| format!("x-{number}: {number}\r\n")).collect();
+    let long = format!("x: {}\r\n", "y".repeat(1 << 20));
+    let session = format!("mcp-session-id: {}\r\n", "y".repeat(60_000));
+    for headers in [many, long, session] {
+        let mut connection = scene.connect().await;
+        send(&mut connection, format!("POST /mcp HTTP/1.1\r\nhost: localhost\r\n{headers}connection: close\r\n\r\n").as_bytes()).await;
+        let text = answer(&mut connection).await;
+        assert!(text.is_empty() || text.starts_with("HTTP/1.1 4"), "{}", &text[..text.len().min(200)]);
+        scene.serves_others().await;
+    }
+    let mut endless = scene.connect().await;
+    send(&mut endless, b"POST /mcp HTTP/1.1\r\n").await;
+    let mut sent = 0_u64;
+    while sent < 1 << 28 && endless.write_all(&b"x: y\r\n".repeat(10_000)).await.is_ok() {
+        sent += 60_000;
+    }
+    assert!(sent < 1 << 24, "{sent} bytes of headers were taken");
+    let grown = scene.gateway.memory().saturating_sub(before);
+    assert!(grown < GROWTH, "{grown} KiB more");
+}
+
+#[tokio::test]
+async fn slow_and_half_open_connections_are_let_go() {
+    let scene = scene();
+    let began = Instant::now();
+    // Nothing at all, a head without end, and a head that grows.
+    let silent = join_all((0..100).map(|_| scene.connect())).await;
+    let mut half = scene.connect().await;
+    send(&mut half, b"POST /mcp HTTP/1.1\r\nhost: localhost\r\n").await;
+    let mut drip = scene.connect().await;
+    send(&mut drip, b"POST /mcp HTTP/1.1\r\nhost: localhost\r\nx: ").await;
+    let (mut reader, mut writer) = drip.into_split();
+    let dripping = async {
+        let mut pace = tokio::time::interval(Duration::from_millis(100));
+        let mut byte = [0];
+        loop {
+            tokio::select! {
+                read = reader.read(&mut byte) => if !matches!(read, Ok(1..)) { return },
+                _ = pace.tick() => if writer.write_all(b"y").await.is_err() { return },
+            }
+        }
+    };
+    scene.serves_others().await;
+    tokio::time::timeout(LIMIT, dripping).await.expect("a slow head is cut off");
+    assert!(began.elapsed() < Duration::from_secs(8), "after {:?}", began.elapsed());
+    let text = answer(&mut half).await;
+    assert!(text.is_empty() || text.starts_with("HTTP/1.1 408"), "{text}");
+    for mut connection in silent {
+        let text = answer(&mut connection).await;
+        assert!(text.is_empty() || text.starts_with("HTTP/1.1 408"), "{text}");
+    }
+    scene.serves_others().await;
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_in_the_middle_leaves_nothing_behind() {
+    let scene = scene();
+    let client = Client::ready(&scene.gateway.url, json!({})).await;
+    let session = client.session.clone().unwrap();
+    let head = |length: usize| {
+        format!(
+            "POST /mcp HTTP/1.1\r\nhost: localhost\r\nmcp-session-id: {session}\r\ncontent-type: application/json\r\n\
+             accept: application/json, text/event-stream\r\ncontent-length: {length}\r\n\r\n"
+        )
+    };
+    // Half a body, and then it is gone.
+    let mut connection = scene.connect().await;
+    send(&mut connection, format!("{}{{\"jsonrpc\"", head(1000)).as_bytes()).await;
+    drop(connection);
+    // A whole call, and gone before the answer. The call goes on: the client may come back for it.
+    let body = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"sg_progress","arguments":{"steps":20,"delay_ms":10},"_meta":{"progressToken":1}}}"#;
+    let mut connection = scene.connect().await;
+    send(&mut connection, format!("{}{body}", head(body.len())).as_bytes()).await;
+    let mut first = vec![0; 15];
+    connection.read_exact(&mut first).await.unwrap();
+    assert_eq!(first, b"HTTP/1.1 200 OK");
+    drop(connection);
+    eventually("the call ended", async || {
+        let done = scene.gateway.metric("sessiongate_calls_total", "tool=\"sg_progress\"").await;
+        (done == 1.0).then_some(())
+    })
+    .await;
+    eventually("no stream is open", async || {
+        (scene.gateway.metric("sessiongate_streams_open", "").await == 0.0).then_some(())
+    })
+    .await;
+    scene.serves_others().await;
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_costs_little_and_reads_everything_later() {
+    const CALLS: usize = 8;
+    let (home, target) = (Home::new(), reference_server(&[]));
+    let limits = "sessions: {events: {count: 100000, bytes: 100MB}}";
+    let yaml = format!("naming: plain\n{limits}\ntargets:\n{}", crate::harness::http_target("ref", &target.url, ""));
+    let gateway = home.configured(&yaml);
+    let scene = Scene { _home: home, _target: target, gateway };
+    let mut client = Client::ready(&scene.gateway.url, json!({})).await;
+    let before = scene.gateway.memory();
+    // More than the buffers of both sides together hold.
+    let mut unread: Vec<Stream> = Vec::new();
+    for _ in 0..CALLS {
+        let (_, stream) = client.start("sg_progress", json!({"steps": 3000, "delay_ms": 0})).await;
+        unread.push(stream);
+    }
+    eventually("the tools are done", async || {
+        let done = scene.gateway.metric("sessiongate_calls_total", "tool=\"sg_progress\"").await;
+        scene.serves_others().await;
+        (done == CALLS as f64).then_some(())
+    })
+    .await;
+    let grown = scene.gateway.memory().saturating_sub(before);
+    assert!(grown < GROWTH, "{grown} KiB more");
+    for mut stream in unread {
+        let events = stream.rest().await;
+        let steps: Vec<i64> = events.iter().filter_map(crate::client::Event::progress).collect();
+        assert_eq!(steps.len(), 3000);
+        assert!(steps.iter().zip(1..).all(|(step, expected)| *step == expected), "in order, no hole, no double");
+        assert_eq!(events.last().unwrap().data.as_ref().unwrap()["result"]["structuredContent"]["steps"], 3000);
+    }
+}
+
+#[tokio::test]
+async fn strange_bodies_are_refused_quickly() {
+    let scene = scene();
+    let client = Client::ready(&scene.gateway.url, json!({})).await;
+    let before = scene.gateway.memory();
+    let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+    let call = |params: &str| format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{params}}}"#);
+    let members = |count: usize| (0..count).map(|at| format!(r#""k{at}":{at}"#)).collect::<Vec<_>>().join(",");
+    let mut bodies = vec![
+        (call(&format!(r#"{{"name":"sg_echo","arguments":{{"a":{}}}}}"#, deep(2_000_000))), 400),
+        (deep(2_500_000), 400),
+        (r#"{"jsonrpc":"2.0","jsonrpc":"2.0","id":1,"method":"ping"}"#.to_owned(), 400),
+        (r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}"#.to_owned(), 400),
+        (call(r#"{"name":"sg_echo","name":"sg_big"}"#), 200),
+        (call(&format!(r#"{{"name":"sg_echo","arguments":{{{}}}}}"#, members(50_000))), 200),
+        (format!(r#"{{"jsonrpc":"2.0","id":"{}","method":"ping"}}"#, "x".repeat(5_000_000)), 400),
+        (format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{}"}}"#, "x".repeat(5_000_000)), 200),
+        (format!(r#"{{"jsonrpc":"2.0","id":{},"method":"ping"}}"#, "9".repeat(5_000_000)), 400),
+        ("[".to_owned() + &r#"{"jsonrpc":"2.0","method":"x"},"#.repeat(150_000) + "0]", 400),
+        ("\u{feff}{}".to_owned(), 400),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"ping"} x"#.to_owned(), 400),
+    ];
+    bodies.extend([("null".to_owned(), 400), ("{}".to_owned(), 400), ("\"x\"".to_owned(), 400), ("7".to_owned(), 400)]);
+    for (body, expected) in bodies {
+        let start: String = body.chars().take(80).collect();
+        let request = client.with_session(client.http.post(&client.url));
+        let request = request.header("accept", "application/json, text/event-stream").header("content-type", "application/json");
+        let response = request.body(body).send().await.unwrap();
+        let status = response.status().as_u16();
+        let text = response.text().await.unwrap();
+        assert_eq!(status, expected, "{start}: {}", &text[..text.len().min(300)]);
+        assert!(status == 200 || text.len() < 2000, "{start}: a refusal of {} bytes", text.len());
+    }
+    scene.serves_others().await;
+    let grown = scene.gateway.memory().saturating_sub(before);
+    assert!(grown < GROWTH, "{grown} KiB more");
+}
+
+#[tokio::test]
+async fn duplicate_names_never_choose_between_two_tools() {
+    let scene = scene();
+    let client = Client::ready(&scene.gateway.url, json!({})).await;
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"sg_echo","name":"sg_counter","arguments":{}}}"#;
+    let request = client.with_session(client.http.post(&client.url));
+    let request = request.header("accept", "application/json, text/event-stream").header("content-type", "application/json");
+    let text = request.body(body).send().await.unwrap().text().await.unwrap();
+    assert!(text.contains("\"error\"") && text.contains("-32602"), "{text}");
+}
