@@ -30,8 +30,8 @@ pub(super) async fn export(args: &ExportArgs) -> ExitCode {
 
 pub(super) async fn import(args: &ImportDataArgs) -> ExitCode {
     let done = async {
-        let store = SledStore::open(&SledOptions::new(args.store.data_dir.join("store")))
-            .map_err(|error| error.to_string())?;
+        let store =
+            SledStore::open(&SledOptions::new(args.store.data_dir.join("store"))).map_err(|error| error.to_string())?;
         let mut input: Box<dyn BufRead> = match &args.file {
             Some(file) => Box::new(BufReader::new(File::open(file).map_err(|error| error.to_string())?)),
             None => Box::new(BufReader::new(io::stdin())),

@@ -18,18 +18,15 @@ pub(super) async fn run(args: &ServeArgs, log: impl Fn(LogConfig) -> LogConfig) 
         tracing::warn!("{remark}");
     }
     let source = args.source.clone();
-    let watch = args.source.file().filter(|_| !args.no_watch).map(|path| Watched {
-        path: path.to_path_buf(),
-        overrule: Box::new(move |config| source.overrule(config)),
-    });
+    let watch = args
+        .source
+        .file()
+        .filter(|_| !args.no_watch)
+        .map(|path| Watched { path: path.to_path_buf(), overrule: Box::new(move |config| source.overrule(config)) });
     start(config, watch, Box::new(print_ready)).await
 }
 
-pub(super) async fn start(
-    config: Config,
-    watch: Option<Watched>,
-    on_ready: Box<dyn FnOnce(&Ready)>,
-) -> ExitCode {
+pub(super) async fn start(config: Config, watch: Option<Watched>, on_ready: Box<dyn FnOnce(&Ready)>) -> ExitCode {
     match gateway::serve(Serving { config, watch, on_ready }).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(1, &error),

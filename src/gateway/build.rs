@@ -4,11 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sessiongate_actors::settings::{
-    EventLogBounds, GatewaySettings, Listing, Naming, SessionSettings, TargetSettings,
-};
-use sessiongate_actors::supervisor::TargetPlan;
 use ipnet::IpNet;
+use sessiongate_actors::settings::{EventLogBounds, GatewaySettings, Listing, Naming, SessionSettings, TargetSettings};
+use sessiongate_actors::supervisor::TargetPlan;
 use sessiongate_targets::{
     AddressPolicy, HttpClients, HttpOptions, HttpTarget, HttpTargetOptions, ProcessBound, ProcessMode, SecretEnv,
     SecretHeaders, StdioTarget, StdioTargetOptions, Target, TargetError, Transport,
@@ -83,11 +81,7 @@ struct Known {
 impl Builder {
     /// With the bounds of a configuration.
     pub(super) fn new(config: &Config) -> Self {
-        Self {
-            known: HashMap::new(),
-            next: 0,
-            processes: ProcessBound::new(config.limits.stdio_processes as usize),
-        }
+        Self { known: HashMap::new(), next: 0, processes: ProcessBound::new(config.limits.stdio_processes as usize) }
     }
 
     /// The targets of a gateway. One that cannot be made (its URL names an address that is not allowed) is left out
@@ -96,9 +90,10 @@ impl Builder {
         let mut plans = Vec::new();
         for target in &gateway.targets {
             let key = (gateway.name.clone(), target.name.clone());
-            let same = self.known.get(&key).filter(|known| {
-                known.config == *target && known.networks == config.allow_private_networks
-            });
+            let same = self
+                .known
+                .get(&key)
+                .filter(|known| known.config == *target && known.networks == config.allow_private_networks);
             let (fingerprint, made) = match same {
                 Some(known) => (known.fingerprint, known.target.clone()),
                 None => match self.make(config, target) {
@@ -139,8 +134,8 @@ impl Builder {
                     ..HttpOptions::default()
                 })?;
                 let headers = http.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
-                let headers = SecretHeaders::new(headers)
-                    .map_err(|error| TargetError::Refused { detail: error.to_string() })?;
+                let headers =
+                    SecretHeaders::new(headers).map_err(|error| TargetError::Refused { detail: error.to_string() })?;
                 let options = HttpTargetOptions {
                     name: target.name.clone(),
                     url: http.url.url().clone(),
@@ -159,7 +154,11 @@ impl Builder {
                     name: target.name.clone(),
                     command: stdio.command.clone(),
                     args: stdio.args.clone(),
-                    env: stdio.env.iter().map(|(name, value)| (name.clone(), value.expose().to_owned())).collect::<SecretEnv>(),
+                    env: stdio
+                        .env
+                        .iter()
+                        .map(|(name, value)| (name.clone(), value.expose().to_owned()))
+                        .collect::<SecretEnv>(),
                     cwd: stdio.cwd.clone(),
                     mode: match stdio.mode {
                         config::ProcessMode::PerSession => ProcessMode::PerSession,

@@ -114,11 +114,7 @@ impl Runtime {
         }
     }
 
-    fn supervisor(
-        &self,
-        config: &GatewayConfig,
-        settings: GatewaySettings,
-    ) -> Arc<TargetSupervisor> {
+    fn supervisor(&self, config: &GatewayConfig, settings: GatewaySettings) -> Arc<TargetSupervisor> {
         let mut supervisors = self.supervisors.lock();
         if let Some(known) = supervisors.get(&config.name) {
             return known.clone();
@@ -130,8 +126,7 @@ impl Runtime {
             None => Arc::new(MemoryStore::default()),
         };
         let gateway = Arc::new(Gateway::new(settings, store, self.sealer.clone(), wish));
-        let supervisor =
-            TargetSupervisor::launch(gateway, self.directory.clone(), self.catalogues.clone(), wishes);
+        let supervisor = TargetSupervisor::launch(gateway, self.directory.clone(), self.catalogues.clone(), wishes);
         supervisors.insert(config.name.clone(), supervisor.clone());
         supervisor
     }

@@ -93,7 +93,9 @@ impl Caller<'_> {
             return self.ephemeral().await;
         }
         let id = self.session_id()?.ok_or_else(|| {
-            HttpError::Header("`Mcp-Session-Id` is missing: send `initialize` first, then its answer's session id".into())
+            HttpError::Header(
+                "`Mcp-Session-Id` is missing: send `initialize` first, then its answer's session id".into(),
+            )
         })?;
         self.check_version()?;
         self.runtime

@@ -152,7 +152,10 @@ impl ResponseError for HttpError {
                 response.insert_header((ALLOW, *allow));
             }
             Self::ShuttingDown
-            | Self::Session { error: SessionError::Overloaded | SessionError::Store(_) | SessionError::Bound { .. }, .. } => {
+            | Self::Session {
+                error: SessionError::Overloaded | SessionError::Store(_) | SessionError::Bound { .. },
+                ..
+            } => {
                 response.insert_header((RETRY_AFTER, "1"));
             }
             // What is left of the body is not read: the connection cannot be used again.

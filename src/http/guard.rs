@@ -22,7 +22,8 @@ pub struct OriginGuard {
 impl OriginGuard {
     /// For a listener; `hosts` and `origins` come on top of what is always allowed.
     pub fn new(listen: SocketAddr, public_url: Option<&Url>, hosts: &[String], origins: &[String]) -> Self {
-        let lower = |list: &[String]| list.iter().map(|entry| entry.trim_end_matches('/').to_ascii_lowercase()).collect();
+        let lower =
+            |list: &[String]| list.iter().map(|entry| entry.trim_end_matches('/').to_ascii_lowercase()).collect();
         let mut guard = Self { loopback: listen.ip().is_loopback(), hosts: lower(hosts), origins: lower(origins) };
         if let Some(url) = public_url {
             guard.hosts.extend(url.host_str().map(str::to_ascii_lowercase));

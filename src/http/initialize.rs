@@ -38,7 +38,8 @@ pub async fn serve(caller: &Caller<'_>, request: Request) -> Result<HttpResponse
     };
     let revision = Revision::negotiate(&params.protocol_version);
     if !caller.gateway.sessions {
-        let body = jsonrpc::response(Some(&request.id), &ResponseBody::Result(result(&caller.gateway.gateway, revision)));
+        let body =
+            jsonrpc::response(Some(&request.id), &ResponseBody::Result(result(&caller.gateway.gateway, revision)));
         return Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).body(body));
     }
     if caller.runtime.is_shutting_down() {
@@ -53,10 +54,7 @@ pub async fn serve(caller: &Caller<'_>, request: Request) -> Result<HttpResponse
         .await
         .map_err(|error| HttpError::session(error, Some(&request.id)))?;
     let body = jsonrpc::response(Some(&request.id), &ResponseBody::Result(result));
-    Ok(HttpResponse::Ok()
-        .insert_header((CONTENT_TYPE, "application/json"))
-        .insert_header((SESSION_ID, id))
-        .body(body))
+    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).insert_header((SESSION_ID, id)).body(body))
 }
 
 fn refuse(request: &Request, message: &str) -> HttpResponse {

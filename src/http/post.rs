@@ -68,11 +68,7 @@ fn with_id(error: HttpError, id: Option<&sessiongate_protocol::RequestId>) -> Ht
     }
 }
 
-async fn call(
-    caller: &Caller<'_>,
-    session: Session,
-    request: Request,
-) -> Result<HttpResponse, HttpError> {
+async fn call(caller: &Caller<'_>, session: Session, request: Request) -> Result<HttpResponse, HttpError> {
     let id = request.id.clone();
     let failed = |error| HttpError::session(gone(error), Some(&id));
     let (mut session, mut request) = (session, request);

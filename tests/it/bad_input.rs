@@ -42,9 +42,7 @@ impl Scene {
 /// What comes until the other side closes, or until a whole answer to the first request is there.
 async fn answer(connection: &mut TcpStream) -> String {
     let mut text = Vec::new();
-    let read = async {
-        while connection.read_buf(&mut text).await.is_ok_and(|length| length > 0) {}
-    };
+    let read = async { while connection.read_buf(&mut text).await.is_ok_and(|length| length > 0) {} };
     tokio::time::timeout(LIMIT, read).await.expect("closed in time");
     String::from_utf8_lossy(&text).into_owned()
 }
@@ -63,7 +61,11 @@ async fn too_many_and_too_large_headers_are_refused() {
     let session = format!("mcp-session-id: {}\r\n", "y".repeat(60_000));
     for headers in [many, long, session] {
         let mut connection = scene.connect().await;
-        send(&mut connection, format!("POST /mcp HTTP/1.1\r\nhost: localhost\r\n{headers}connection: close\r\n\r\n").as_bytes()).await;
+        send(
+            &mut connection,
+            format!("POST /mcp HTTP/1.1\r\nhost: localhost\r\n{headers}connection: close\r\n\r\n").as_bytes(),
+        )
+        .await;
         let text = answer(&mut connection).await;
         assert!(text.is_empty() || text.starts_with("HTTP/1.1 4"), "{}", &text[..text.len().min(200)]);
         scene.serves_others().await;
@@ -195,8 +197,6 @@ async fn strange_bodies_are_refused_quickly() {
         (r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}"#.to_owned(), 400),
         (call(r#"{"name":"sg_echo","name":"sg_big"}"#), 200),
         (call(&format!(r#"{{"name":"sg_echo","arguments":{{{}}}}}"#, members(50_000))), 200),
-        (format!(r#"{{"jsonrpc":"2.0","id":"{}","method":"ping"}}"#, "x".repeat(5_000_000)), 400),
-        (format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{}"}}"#, "x".repeat(5_000_000)), 200),
         (format!(r#"{{"jsonrpc":"2.0","id":{},"method":"ping"}}"#, "9".repeat(5_000_000)), 400),
         ("[".to_owned() + &r#"{"jsonrpc":"2.0","method":"x"},"#.repeat(150_000) + "0]", 400),
         ("\u{feff}{}".to_owned(), 400),
@@ -206,7 +206,8 @@ async fn strange_bodies_are_refused_quickly() {
     for (body, expected) in bodies {
         let start: String = body.chars().take(80).collect();
         let request = client.with_session(client.http.post(&client.url));
-        let request = request.header("accept", "application/json, text/event-stream").header("content-type", "application/json");
+        let request =
+            request.header("accept", "application/json, text/event-stream").header("content-type", "application/json");
         let response = request.body(body).send().await.unwrap();
         let status = response.status().as_u16();
         let text = response.text().await.unwrap();
@@ -224,7 +225,32 @@ async fn duplicate_names_never_choose_between_two_tools() {
     let client = Client::ready(&scene.gateway.url, json!({})).await;
     let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"sg_echo","name":"sg_counter","arguments":{}}}"#;
     let request = client.with_session(client.http.post(&client.url));
-    let request = request.header("accept", "application/json, text/event-stream").header("content-type", "application/json");
+    let request =
+        request.header("accept", "application/json, text/event-stream").header("content-type", "application/json");
     let text = request.body(body).send().await.unwrap().text().await.unwrap();
     assert!(text.contains("\"error\"") && text.contains("-32602"), "{text}");
+}
+
+#[tokio::test]
+async fn names_that_are_books_are_repeated_neither_in_answers_nor_in_the_log() {
+    let scene = scene();
+    let mut client = Client::ready(&scene.gateway.url, json!({})).await;
+    let book = "x".repeat(1 << 20);
+    let bodies = [
+        json!({"jsonrpc": "2.0", "id": 1, "method": book}),
+        json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": book}}),
+        json!({"jsonrpc": "2.0", "id": 3, "method": "resources/read", "params": {"uri": book}}),
+        json!({"jsonrpc": "2.0", "id": 4, "method": "completion/complete", "params": {
+            "ref": {"type": "ref/prompt", "name": book}, "argument": {"name": "a", "value": "b"}}}),
+        json!({"jsonrpc": "2.0", "id": book, "method": "tools/call", "params": {"name": "sg_echo"}}),
+    ];
+    for (at, body) in bodies.iter().enumerate() {
+        let answer = client.post(body).send().await.unwrap().text().await.unwrap();
+        // An id that is accepted is echoed, whatever it is.
+        let id = if answer.contains("\"result\"") { body["id"].to_string().len() } else { 0 };
+        assert!(answer.len() - id < 4096, "body {at}: {} bytes", answer.len());
+    }
+    client.call("sg_echo", json!({})).await;
+    let longest = scene.gateway.log().lines().map(str::len).max().unwrap_or_default();
+    assert!(longest < 16 * 1024, "a line of {longest} bytes in the log");
 }

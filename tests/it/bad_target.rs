@@ -44,10 +44,16 @@ const BEHAVIOURS: [Behaviour; 21] = [
         reply: |request| Reply::Json(result(request, &format!("{}{}", "[".repeat(10_000), "]".repeat(10_000)))),
         told: NOT_MCP,
     },
-    Behaviour { name: "gigabyte", reply: |_| Reply::Endless(json_head(), vec![b' '; 1 << 16]), told: Some("more than 1048576 bytes") },
+    Behaviour {
+        name: "gigabyte",
+        reply: |_| Reply::Endless(json_head(), vec![b' '; 1 << 16]),
+        told: Some("more than 1048576 bytes"),
+    },
     Behaviour {
         name: "gigabyte_unannounced",
-        reply: |_| Reply::Endless(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n".to_vec(), vec![b' '; 1 << 16]),
+        reply: |_| {
+            Reply::Endless(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n".to_vec(), vec![b' '; 1 << 16])
+        },
         told: Some("more than 1048576 bytes"),
     },
     Behaviour {
@@ -60,7 +66,11 @@ const BEHAVIOURS: [Behaviour; 21] = [
         reply: |_| Reply::Endless(SSE.to_vec(), b"data: x\n".repeat(1000)),
         told: Some("more than 1048576 bytes"),
     },
-    Behaviour { name: "endless_comments", reply: |_| Reply::Endless(SSE.to_vec(), b": x\n\n".repeat(1000)), told: Some("did not answer within") },
+    Behaviour {
+        name: "endless_comments",
+        reply: |_| Reply::Endless(SSE.to_vec(), b": x\n\n".repeat(1000)),
+        told: Some("did not answer within"),
+    },
     Behaviour {
         name: "endless_messages",
         reply: |_| {
@@ -70,16 +80,28 @@ const BEHAVIOURS: [Behaviour; 21] = [
         told: Some("did not answer within"),
     },
     Behaviour { name: "silence", reply: |_| Reply::Hang(SSE.to_vec()), told: Some("did not answer within") },
-    Behaviour { name: "half_a_head", reply: |_| Reply::Hang(b"HTTP/1.1 200".to_vec()), told: Some("did not answer within") },
+    Behaviour {
+        name: "half_a_head",
+        reply: |_| Reply::Hang(b"HTTP/1.1 200".to_vec()),
+        told: Some("did not answer within"),
+    },
     Behaviour { name: "status_500", reply: |_| Reply::Status(500), told: Some("HTTP 500") },
     Behaviour { name: "accepted", reply: |_| Reply::Status(202), told: NOT_MCP },
     Behaviour {
         name: "redirect",
-        reply: |_| Reply::Raw(b"HTTP/1.1 307 Elsewhere\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n".to_vec()),
+        reply: |_| {
+            Reply::Raw(
+                b"HTTP/1.1 307 Elsewhere\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n".to_vec(),
+            )
+        },
         told: Some("target `bad`"),
     },
     Behaviour { name: "html", reply: |request| Reply::Raw(with_type(request, "text/html")), told: NOT_MCP },
-    Behaviour { name: "half_a_body", reply: |_| Reply::Raw([head("application/json", 100), b"{\"json".to_vec()].concat()), told: BROKE },
+    Behaviour {
+        name: "half_a_body",
+        reply: |_| Reply::Raw([head("application/json", 100), b"{\"json".to_vec()].concat()),
+        told: BROKE,
+    },
     Behaviour { name: "no_response", reply: |_| Reply::Events(": nothing\n\n".into()), told: BROKE },
     Behaviour {
         name: "twice",
@@ -102,14 +124,13 @@ const BEHAVIOURS: [Behaviour; 21] = [
     },
 ];
 
-async fn bad_target() -> Scripted {
+fn bad_target() -> Scripted {
     let mut names: Vec<&str> = BEHAVIOURS.iter().map(|behaviour| behaviour.name).collect();
     names.push("good");
     Scripted::named(&names, |tool, request| match BEHAVIOURS.iter().find(|behaviour| behaviour.name == tool) {
         Some(behaviour) => (behaviour.reply)(request),
         None => text(request, "good"),
     })
-    .await
 }
 
 struct Scene {
@@ -119,8 +140,8 @@ struct Scene {
     gateway: Program,
 }
 
-async fn scene() -> Scene {
-    let (home, good, bad) = (Home::new(), reference_server(&[]), bad_target().await);
+fn scene() -> Scene {
+    let (home, good, bad) = (Home::new(), reference_server(&[]), bad_target());
     let targets = [
         http_target("good", &good.url, ""),
         http_target("bad", &bad.url, "timeout: 1s, idle_timeout: 30s, message_limit: 1MiB"),
@@ -150,7 +171,7 @@ fn told(answer: &Value) -> String {
 
 #[tokio::test]
 async fn each_misbehaviour_ends_its_call_and_nothing_else() {
-    let scene = scene().await;
+    let scene = scene();
     let mut client = Client::ready(&scene.gateway.url, json!({})).await;
     let (finish, finished) = tokio::sync::oneshot::channel();
     let other = tokio::spawn(neighbour(scene.gateway.url.clone(), finished));
@@ -181,9 +202,10 @@ async fn each_misbehaviour_ends_its_call_and_nothing_else() {
 
 #[tokio::test]
 async fn bad_targets_at_once_leave_memory_bounded() {
-    let scene = scene().await;
+    let scene = scene();
     let before = scene.gateway.memory();
-    let calls = ["gigabyte", "gigabyte_unannounced", "endless_event", "endless_lines", "endless_comments"].into_iter().cycle();
+    let calls =
+        ["gigabyte", "gigabyte_unannounced", "endless_event", "endless_lines", "endless_comments"].into_iter().cycle();
     let calls = calls.take(30).map(|tool| {
         let url = scene.gateway.url.clone();
         tokio::spawn(async move {
@@ -205,13 +227,16 @@ async fn a_target_that_cannot_initialize_is_named_and_its_neighbour_served() {
         ("nonsense", "<html>"),
         ("no-result", r#"{"jsonrpc":"2.0","id":ID,"result":7}"#),
         ("error", r#"{"jsonrpc":"2.0","id":ID,"error":{"code":-32000,"message":"no room"}}"#),
-        ("revision", r#"{"jsonrpc":"2.0","id":ID,"result":{"protocolVersion":"1999-01-01","capabilities":{},"serverInfo":{"name":"x","version":"1"}}}"#),
+        (
+            "revision",
+            r#"{"jsonrpc":"2.0","id":ID,"result":{"protocolVersion":"1999-01-01","capabilities":{},"serverInfo":{"name":"x","version":"1"}}}"#,
+        ),
     ];
     let (home, good) = (Home::new(), reference_server(&[]));
     let mut targets = vec![http_target("good", &good.url, "")];
     let mut scripts = Vec::new();
     for (name, body) in GARBAGE {
-        let script = Scripted::raw(move |request| Reply::Json(body.replace("ID", &request.body["id"].to_string()))).await;
+        let script = Scripted::raw(move |request| Reply::Json(body.replace("ID", &request.body["id"].to_string())));
         targets.push(http_target(name, &script.url, "required: false, initialize_timeout: 2s"));
         scripts.push(script);
     }
@@ -232,8 +257,7 @@ async fn an_error_of_the_target_comes_as_it_was_sent() {
     let error = r#"{"code":-32123,"message":"not today","data":{"z":12345678901234567890123,"a":[1.0]}}"#;
     let target = Scripted::named(&["fail"], move |_, request| {
         Reply::Json(format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, request.body["id"]))
-    })
-    .await;
+    });
     let gateway = home.gateway(&target.url, None).unwrap();
     let mut client = Client::ready(&gateway.url, json!({})).await;
     let body = client.request("tools/call", json!({"name": "fail"}));
@@ -243,7 +267,7 @@ async fn an_error_of_the_target_comes_as_it_was_sent() {
 
 #[tokio::test]
 async fn an_endless_reply_is_let_go_when_its_call_is_cancelled() {
-    let scene = scene().await;
+    let scene = scene();
     let mut client = Client::ready(&scene.gateway.url, json!({})).await;
     let body = client.request("tools/call", json!({"name": "bad___silence"}));
     let (called, ()) = tokio::join!(client.post(&body).send(), async {
@@ -252,6 +276,8 @@ async fn an_endless_reply_is_let_go_when_its_call_is_cancelled() {
     });
     assert_eq!(called.unwrap().status(), 202);
     eventually("the connection is closed", async || (scene.bad.hanging() == 0).then_some(())).await;
-    let cancelled = scene.bad.seen().iter().any(|body| body.contains("notifications/cancelled"));
-    assert!(cancelled, "the target is told");
+    eventually("the target is told", async || {
+        scene.bad.seen().iter().any(|body| body.contains("notifications/cancelled")).then_some(())
+    })
+    .await;
 }

@@ -68,7 +68,13 @@ impl Client {
         let response = self.post(&body).send().await?;
         assert_eq!(response.status(), 200);
         let session = response.headers()["mcp-session-id"].to_str().unwrap().to_owned();
-        let answer: Value = serde_json::from_slice(&response.bytes().await?).unwrap();
+        let mut stream = Stream::of(response);
+        let answer = loop {
+            let event = stream.next().await?.expect("an answer before the end");
+            if let Some(data) = event.data {
+                break data;
+            }
+        };
         self.session = Some(session);
         let note = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
         let response = self.post(&note).send().await?;

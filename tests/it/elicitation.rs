@@ -40,11 +40,9 @@ fn said(answer: &Value) -> &str {
 async fn a_form_can_be_accepted_declined_and_cancelled() {
     let mut scene = latest(json!({"elicitation": {}})).await;
     let content = json!({"name": "Ada", "age": 36, "colour": "r", "subscribe": true});
-    for answer in [
-        json!({"action": "accept", "content": content}),
-        json!({"action": "decline"}),
-        json!({"action": "cancel"}),
-    ] {
+    for answer in
+        [json!({"action": "accept", "content": content}), json!({"action": "decline"}), json!({"action": "cancel"})]
+    {
         let (_, mut stream) = scene.client.start("sg_elicit_form", json!({})).await;
         let question = stream.message(QUESTION).await;
         assert_eq!(question["params"]["requestedSchema"]["properties"]["name"]["maxLength"], 40);

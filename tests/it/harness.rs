@@ -216,7 +216,7 @@ impl Home {
     /// Starts a gateway with a configuration of one gateway `test` at `/mcp`: see [`Home::write`].
     pub fn configured(&self, yaml: &str) -> Program {
         self.write(yaml);
-        Program::start(self.command(&[])).expect("the gateway starts")
+        self.again()
     }
 
     /// The same with more arguments, without waiting until it is ready.
@@ -247,10 +247,8 @@ impl Home {
     /// Writes a configuration: the lines of one gateway, under what all tests have in common.
     pub fn write(&self, gateway: &str) {
         let (port, data) = (self.port, self.data());
-        let head = format!(
-            "listen: 127.0.0.1:{port}\ndata_dir: {}\nallow_private_networks: [127.0.0.0/8]\n",
-            data.display()
-        );
+        let head =
+            format!("listen: 127.0.0.1:{port}\ndata_dir: {}\nallow_private_networks: [127.0.0.0/8]\n", data.display());
         let process = gateway.lines().filter_map(|line| line.strip_prefix("! ")).map(|line| format!("{line}\n"));
         let own = gateway.lines().filter(|line| !line.starts_with("! ") && !line.trim().is_empty());
         let own: String = own.map(|line| format!("    {line}\n")).collect();

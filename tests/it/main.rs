@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod aggregation;
 mod bad_input;
 mod bad_target;
 mod client;
@@ -9,6 +10,7 @@ mod crash;
 mod demo;
 mod elicitation;
 mod harness;
+mod processes;
 mod reload;
 mod scripted;
 mod sessions;

@@ -118,7 +118,10 @@ async fn sync_asks_the_running_gateway() {
     let folder = ["--data-dir", data.to_str().unwrap()];
     let sync = |more: &[&str], code| stdout(&[&["sync"][..], &folder, more].concat(), code);
     let lines: Value = serde_json::from_str(&sync(&["--output", "json"], 0)).unwrap();
-    assert_eq!((&lines[0]["gateway"], &lines[0]["target"], &lines[0]["ok"]), (&json!("test"), &json!("a"), &json!(true)));
+    assert_eq!(
+        (&lines[0]["gateway"], &lines[0]["target"], &lines[0]["ok"]),
+        (&json!("test"), &json!("a"), &json!(true))
+    );
     assert!(lines[0]["tools"].as_u64().unwrap() > 30, "{lines}");
     assert!(sync(&["--gateway", "test", "--target", "a"], 0).contains("ok"));
     assert!(sync(&["--gateway", "nobody"], 1).contains("no such gateway"));
@@ -144,7 +147,10 @@ async fn sessions_are_listed_and_ended_with_and_without_a_gateway() {
     let lines = list();
     assert_eq!(lines.len(), 2);
     let used = lines.iter().find(|line| line["targets"] == json!(["a"])).unwrap_or_else(|| panic!("{lines:?}"));
-    assert_eq!((&used["gateway"], &used["live"], &used["revision"]), (&json!("test"), &json!(true), &json!("2025-11-25")));
+    assert_eq!(
+        (&used["gateway"], &used["live"], &used["revision"]),
+        (&json!("test"), &json!(true), &json!("2025-11-25"))
+    );
     assert!(used["client"].as_str().unwrap().contains("test"), "{used}");
     let text = json!(lines).to_string();
     for client in [&scene.client, &second] {
@@ -174,7 +180,8 @@ async fn check_says_what_is_wrong_and_where() {
     let (home, a) = (Home::new(), reference_server(&[]));
     let good = targets(&[http_target("a", &a.url, "")]);
     let file = home.file();
-    let check = |more: &[&str], code| stdout(&[&["check", "--config", file.to_str().unwrap()][..], more].concat(), code);
+    let check =
+        |more: &[&str], code| stdout(&[&["check", "--config", file.to_str().unwrap()][..], more].concat(), code);
     home.write(&good);
     let table = check(&[], 0);
     assert!(table.contains("2025-11-25") && table.contains("streamable-http"), "{table}");

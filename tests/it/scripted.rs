@@ -11,7 +11,6 @@ use tokio::net::{TcpListener, TcpStream};
 /// One HTTP request.
 pub struct Request {
     pub method: String,
-    pub headers: HashMap<String, String>,
     pub text: String,
     /// The body as JSON; null where there is none.
     pub body: Value,
@@ -69,25 +68,20 @@ pub fn text(request: &Request, text: &str) -> Reply {
 // === impl Scripted ===
 
 impl Scripted {
-    /// A target that leaves everything to the script.
-    pub async fn raw(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    /// A target that leaves everything to the script. It has a thread of its own, because starting a gateway blocks.
+    pub fn raw(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
         let url = format!("http://{}/mcp", listener.local_addr().unwrap());
         let seen = Arc::new(Seen::default());
         let (script, shared): (Arc<Script>, _) = (Arc::new(script), seen.clone());
-        tokio::spawn(async move {
-            while let Ok((connection, _)) = listener.accept().await {
-                let (script, seen) = (script.clone(), shared.clone());
-                tokio::spawn(async move {
-                    let _ = serve(connection, &*script, &seen).await;
-                });
-            }
-        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        std::thread::spawn(move || runtime.block_on(listen(listener, script, shared)));
         Self { url, seen }
     }
 
     /// A well-behaved target with these tools (a raw JSON array); calls are the script's, by the tool's name.
-    pub async fn new(tools: &str, call: impl Fn(&str, &Request) -> Reply + Send + Sync + 'static) -> Self {
+    pub fn new(tools: &str, call: impl Fn(&str, &Request) -> Reply + Send + Sync + 'static) -> Self {
         let tools = tools.to_owned();
         Self::raw(move |request| match (request.method.as_str(), request.body["method"].as_str()) {
             ("POST", Some("initialize")) => Reply::Json(result(
@@ -100,13 +94,13 @@ impl Scripted {
             ("POST", _) => Reply::Json(result(request, "{}")),
             _ => Reply::Status(405),
         })
-        .await
     }
 
     /// Tools that say nothing but their names.
-    pub async fn named(tools: &[&str], call: impl Fn(&str, &Request) -> Reply + Send + Sync + 'static) -> Self {
-        let tools: Vec<Value> = tools.iter().map(|name| json!({"name": name, "inputSchema": {"type": "object"}})).collect();
-        Self::new(&json!(tools).to_string(), call).await
+    pub fn named(tools: &[&str], call: impl Fn(&str, &Request) -> Reply + Send + Sync + 'static) -> Self {
+        let tools: Vec<Value> =
+            tools.iter().map(|name| json!({"name": name, "inputSchema": {"type": "object"}})).collect();
+        Self::new(&json!(tools).to_string(), call)
     }
 
     /// The bodies of all requests so far.
@@ -122,6 +116,16 @@ impl Scripted {
     /// How many requests get no answer now.
     pub fn hanging(&self) -> usize {
         self.seen.hanging.load(Ordering::Relaxed)
+    }
+}
+
+async fn listen(listener: std::net::TcpListener, script: Arc<Script>, seen: Arc<Seen>) {
+    let listener = TcpListener::from_std(listener).unwrap();
+    while let Ok((connection, _)) = listener.accept().await {
+        let (script, seen) = (script.clone(), seen.clone());
+        tokio::spawn(async move {
+            let _ = serve(connection, &*script, &seen).await;
+        });
     }
 }
 
@@ -189,5 +193,5 @@ async fn read(connection: &mut TcpStream, input: &mut Vec<u8>) -> std::io::Resul
     }
     let text = String::from_utf8(input.drain(..length).collect()).unwrap();
     let body = serde_json::from_str(&text).unwrap_or_default();
-    Ok(Some(Request { method, headers, text, body }))
+    Ok(Some(Request { method, text, body }))
 }

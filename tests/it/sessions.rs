@@ -122,7 +122,8 @@ async fn bounds_are_refused_clearly_and_counted() {
     let mut second = Client::ready(&gateway.url, form.clone()).await;
 
     let third = Client::new(&gateway.url);
-    let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+    let params =
+        json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
     let (status, body) =
         third.send(&json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params})).await;
     assert_eq!((status, &body["error"]["data"]["reason"]), (429, &json!("bound_reached")));
@@ -163,7 +164,8 @@ async fn without_sessions_each_request_stands_alone() {
     let (_home, target, gateway) = one("sessions: \"off\"").await;
     let before = sessions_of(&target).await;
     let client = Client::new(&gateway.url);
-    let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+    let params =
+        json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
     let initialize = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params});
     let response = client.post(&initialize).send().await.unwrap();
     assert_eq!(response.status(), 200);
@@ -184,9 +186,7 @@ async fn batches_are_for_the_revision_that_has_them() {
     let mut client = Client::new(&gateway.url);
     client.revision = "2025-03-26";
     client.initialize(json!({})).await.unwrap();
-    let call = |id: i64, n: i64| {
-        json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": "sg_echo", "arguments": {"n": n}}})
-    };
+    let call = |id: i64, n: i64| json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": "sg_echo", "arguments": {"n": n}}});
     let note = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
     let (status, answers) = client.send(&json!([call(1, 10), note, call(2, 20)])).await;
     assert_eq!(status, 200);

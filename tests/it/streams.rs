@@ -29,10 +29,8 @@ async fn what_comes_while_nobody_listens_waits() {
     let (_home, _target, gateway) = one("").await;
     let mut client = Client::ready(&gateway.url, json!({})).await;
     client.call("sg_toggle_tool", json!({})).await;
-    eventually("the tool is listed", async || {
-        client.tools().await.contains(&"sg_toggled".to_owned()).then_some(())
-    })
-    .await;
+    eventually("the tool is listed", async || client.tools().await.contains(&"sg_toggled".to_owned()).then_some(()))
+        .await;
     client.listen(None).await.message("notifications/tools/list_changed").await;
 }
 

@@ -99,9 +99,9 @@ async fn verify(store: &SledStore, acknowledged: &[u64]) -> u64 {
                 let Replay::Events(events) = store.replay(key, extent.stream, after, 100).await.unwrap() else {
                     panic!("a hole");
                 };
-                for (seq, frame) in events {
+                for (seq, read) in events {
                     assert_eq!(seq, expected);
-                    assert_eq!(frame, frame(extent.stream, seq));
+                    assert_eq!(read, frame(extent.stream, seq));
                     expected += SESSIONS;
                     after = seq;
                 }

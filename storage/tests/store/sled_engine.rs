@@ -255,3 +255,37 @@ async fn damage_anywhere_never_keeps_the_store_from_opening() {
         assert!(store.healthy());
     }
 }
+
+/// Figures, not a check: what many sessions that come and go leave on disk and in memory.
+#[tokio::test]
+#[ignore = "takes minutes; run it by name to see the figures"]
+async fn churn_figures() {
+    let (_folder, store) = temporary();
+    let store = std::sync::Arc::new(store);
+    for round in 1..=10u64 {
+        let mut tasks = tokio::task::JoinSet::new();
+        for task in 0..50u64 {
+            let store = store.clone();
+            tasks.spawn(async move {
+                for number in 0..400u64 {
+                    let mut id = [0u8; 16];
+                    let mixed = (round << 32 | task << 16 | number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                    id[..8].copy_from_slice(&mixed.to_be_bytes());
+                    let key = sessiongate_storage::SessionKey(id);
+                    let owner = lease(&*store, key).await;
+                    let ops = [record(bytes(400, 1), mixed), append(1, bytes(500, 2)), append(2, bytes(500, 3))];
+                    store.commit(&owner, batch(ops)).await.unwrap();
+                    store.commit(&owner, batch([item(1, bytes(300, 1)), append(3, bytes(500, 4))])).await.unwrap();
+                    store.commit(&owner, batch([Op::DeleteSession])).await.unwrap();
+                    store.release(owner).await.unwrap();
+                }
+            });
+        }
+        while let Some(done) = tasks.join_next().await {
+            done.unwrap();
+        }
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let resident = status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default();
+        println!("{} sessions: {} bytes on disk, {resident}", round * 20_000, store.size_on_disk().await.unwrap());
+    }
+}

@@ -182,11 +182,14 @@ impl Session {
     /// Reads events until the response to `id` comes, and takes the stream up again where it breaks.
     async fn follow(&self, mut events: Events, cursor: &mut Cursor, id: i64) -> Result<CallReply, TargetError> {
         loop {
+            // Some servers begin with the very event that was named in `Last-Event-ID`: it was delivered. Only the
+            // first event can be that one; a server that gives one id to many events must not lose its response.
+            let mut named: Option<Box<str>> = cursor.last_id().map(Into::into);
             let broken = loop {
                 match events.next().await {
                     Ok(event) => {
-                        // Some servers replay the very event that was named: it was delivered.
-                        let again = event.id.is_some() && event.id.as_deref() == cursor.last_id();
+                        let named = named.take();
+                        let again = named.is_some() && event.id == named;
                         cursor.see(&event);
                         if again {
                             continue;

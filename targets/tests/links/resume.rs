@@ -68,3 +68,18 @@ async fn an_outage_is_waited_out() {
     assert_eq!(text(&call(&link, 1).await.unwrap()), "back");
     assert_eq!(server.seen("GET").len(), 3);
 }
+
+#[actix_rt::test]
+async fn a_replayed_event_is_delivered_once_and_one_id_for_all_events_loses_no_response() {
+    let server = Server::mcp(|seen| match (seen.method.as_str(), seen.id().as_i64()) {
+        ("POST", Some(1)) => sse(vec!["retry: 100\n\n".into(), event("x", &progress(1))]),
+        ("POST", _) => sse(vec![event("same", &progress(1)), event("same", &result(seen.id(), "same id"))]),
+        _ => sse(vec![event("x", &progress(1)), event("y", &result(&1.into(), "replayed"))]),
+    });
+    let (link, mut sink) = server.open().await;
+    assert_eq!(text(&call(&link, 1).await.unwrap()), "replayed");
+    assert_eq!(sink.line().await, "Call(1) notifications/progress x");
+    assert_eq!(sink.line().await, "position x true");
+    assert!(sink.try_next().is_none());
+    assert_eq!(text(&call(&link, 2).await.unwrap()), "same id");
+}

@@ -243,6 +243,7 @@ pub fn line(event: LinkEvent) -> String {
             };
             format!("{origin:?} {what} {}", event_id.as_deref().unwrap_or("-"))
         }
+        LinkEvent::Position { event_id, interrupted, .. } => format!("position {event_id} {interrupted}"),
         LinkEvent::Closed { error } => format!("closed {}", error.code()),
     }
 }
