@@ -16,6 +16,9 @@ use crate::json::{RawJson, too_deep};
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RequestId(Box<str>);
 
+/// Longest id as JSON text, in bytes: it is kept for as long as its request runs, and is echoed in logs.
+const MAX_ID: usize = 1024;
+
 /// One JSON-RPC message.
 #[derive(Clone, Debug)]
 pub enum Message {
@@ -125,7 +128,9 @@ impl RequestId {
     /// Reads an id from its JSON text: a string, or an integer without fraction or exponent.
     pub fn from_raw(raw: &str) -> Option<Self> {
         match raw.as_bytes().first()? {
-            b'"' => serde_json::from_str::<Cow<'_, str>>(raw).ok().map(|text| Self::string(&text)),
+            b'"' if raw.len() <= MAX_ID => {
+                serde_json::from_str::<Cow<'_, str>>(raw).ok().map(|text| Self::string(&text))
+            }
             b'-' | b'0'..=b'9' if raw.len() <= 40 && raw.bytes().all(|b| b == b'-' || b.is_ascii_digit()) => {
                 Some(Self(raw.into()))
             }
@@ -241,7 +246,7 @@ fn parse_one(whole: &Bytes, part: &[u8]) -> Result<Message, ParseError> {
             match (envelope.id, id.clone()) {
                 (None, _) => Ok(Message::Notification(Notification { method, params })),
                 (Some(_), Some(id)) => Ok(Message::Request(Request { id, method, params })),
-                (Some(_), None) => wrong("`id` must be a string or an integer"),
+                (Some(_), None) => wrong("`id` must be a string or an integer, of 1024 bytes at most"),
             }
         }
         (None, Some(result), None) => match id {
@@ -256,7 +261,7 @@ fn parse_one(whole: &Bytes, part: &[u8]) -> Result<Message, ParseError> {
                 return wrong("`error` needs an integer `code` and a string `message`");
             }
             if envelope.id.is_some_and(|raw| raw.get() != "null") && id.is_none() {
-                return wrong("`id` must be a string or an integer");
+                return wrong("`id` must be a string or an integer, of 1024 bytes at most");
             }
             Ok(Message::Response(Response { id, body: ResponseBody::Error(RawJson::slice_of(whole, error)) }))
         }

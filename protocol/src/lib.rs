@@ -19,6 +19,7 @@ pub mod progress;
 pub mod revision;
 pub mod sealer;
 pub mod sse;
+pub mod text;
 
 pub use event_id::{EventId, StreamId};
 pub use json::RawJson;

@@ -18,11 +18,11 @@ pub(super) async fn run(args: &ServeArgs, log: impl Fn(LogConfig) -> LogConfig) 
         tracing::warn!("{remark}");
     }
     let source = args.source.clone();
-    let watch = args
-        .source
-        .file()
-        .filter(|_| !args.no_watch)
-        .map(|path| Watched { path: path.to_path_buf(), overrule: Box::new(move |config| source.overrule(config)) });
+    let watch = args.source.file().map(|path| Watched {
+        path: path.to_path_buf(),
+        overrule: Box::new(move |config| source.overrule(config)),
+        follow: !args.no_watch,
+    });
     start(config, watch, Box::new(print_ready)).await
 }
 

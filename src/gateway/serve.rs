@@ -65,6 +65,8 @@ pub struct Watched {
     pub path: PathBuf,
     /// Puts what the command line says over what the file says.
     pub overrule: Box<dyn Fn(&mut Config)>,
+    /// Read it when it changes; else on SIGHUP only.
+    pub follow: bool,
 }
 
 /// What a caller wants to print.
@@ -184,8 +186,10 @@ async fn run(
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
     let mut changes = match &watch {
-        Some(watched) => Some(config::watch(&watched.path, config.clone()).map_err(ServeError::Watch)?),
-        None => None,
+        Some(watched) if watched.follow => {
+            Some(config::watch(&watched.path, config.clone()).map_err(ServeError::Watch)?)
+        }
+        _ => None,
     };
     let mut current = config;
     loop {
@@ -199,28 +203,49 @@ async fn run(
             _ = terminate.recv() => return Ok(current),
             _ = interrupt.recv() => return Ok(current),
             _ = hang_up.recv() => {
+                if let Some(watched) = &watch {
+                    let path = watched.path.clone();
+                    let read = tokio::task::spawn_blocking(move || config::load(&path)).await;
+                    current = reload(read.ok(), current, watched, runtime, address).await;
+                }
                 tracing::info!("synchronising all targets");
                 for supervisor in runtime.supervisors() {
                     actix_rt::spawn(async move { supervisor.sync(None).await });
                 }
             }
-            change = change => match change {
-                Some(Ok(mut next)) => {
-                    if let Some(watched) = &watch {
-                        (watched.overrule)(&mut next);
-                    }
-                    if next == current {
-                        continue;
-                    }
-                    for change in config::diff(&current, &next) {
-                        tracing::info!(%change, "configuration changed");
-                    }
-                    runtime.apply(&next, address).await;
-                    current = next;
+            change = change => match (change, &watch) {
+                (Some(read), Some(watched)) => {
+                    current = reload(Some(read), current, watched, runtime, address).await;
                 }
-                Some(Err(errors)) => tracing::error!(%errors, "the changed configuration is refused; the old one stays"),
-                None => changes = None,
+                _ => changes = None,
             },
         }
     }
+}
+
+/// Makes the process what the file says now; a broken file changes nothing.
+async fn reload(
+    read: Option<Result<Config, ConfigErrors>>,
+    current: Config,
+    watched: &Watched,
+    runtime: &Runtime,
+    address: SocketAddr,
+) -> Config {
+    let mut next = match read {
+        Some(Ok(next)) => next,
+        Some(Err(errors)) => {
+            tracing::error!(%errors, "the changed configuration is refused; the old one stays");
+            return current;
+        }
+        None => return current,
+    };
+    (watched.overrule)(&mut next);
+    if next == current {
+        return current;
+    }
+    for change in config::diff(&current, &next) {
+        tracing::info!(%change, "configuration changed");
+    }
+    runtime.apply(&next, address).await;
+    next
 }

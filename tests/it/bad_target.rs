@@ -30,7 +30,7 @@ const NOT_MCP: Option<&str> = Some("not MCP");
 const BROKE: Option<&str> = Some("outcome is unknown");
 
 /// Each is a tool of the target.
-const BEHAVIOURS: [Behaviour; 21] = [
+const BEHAVIOURS: [Behaviour; 20] = [
     Behaviour { name: "invalid_json", reply: |_| Reply::Json("{\"jsonrpc\":".into()), told: NOT_MCP },
     Behaviour { name: "no_message", reply: |_| Reply::Json("[1, 2]".into()), told: NOT_MCP },
     Behaviour { name: "empty", reply: |_| Reply::Json(String::new()), told: NOT_MCP },
@@ -69,14 +69,6 @@ const BEHAVIOURS: [Behaviour; 21] = [
     Behaviour {
         name: "endless_comments",
         reply: |_| Reply::Endless(SSE.to_vec(), b": x\n\n".repeat(1000)),
-        told: Some("did not answer within"),
-    },
-    Behaviour {
-        name: "endless_messages",
-        reply: |_| {
-            let note = br#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"x"}}"#;
-            Reply::Endless(SSE.to_vec(), [b"data: ", &note[..], b"\n\n"].concat().repeat(10))
-        },
         told: Some("did not answer within"),
     },
     Behaviour { name: "silence", reply: |_| Reply::Hang(SSE.to_vec()), told: Some("did not answer within") },
@@ -126,9 +118,13 @@ const BEHAVIOURS: [Behaviour; 21] = [
 
 fn bad_target() -> Scripted {
     let mut names: Vec<&str> = BEHAVIOURS.iter().map(|behaviour| behaviour.name).collect();
-    names.push("good");
+    names.extend(["good", "flood"]);
     Scripted::named(&names, |tool, request| match BEHAVIOURS.iter().find(|behaviour| behaviour.name == tool) {
         Some(behaviour) => (behaviour.reply)(request),
+        None if tool == "flood" => {
+            let note = br#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"x"}}"#;
+            Reply::Endless(SSE.to_vec(), [b"data: ", &note[..], b"\n\n"].concat().repeat(100))
+        }
         None => text(request, "good"),
     })
 }
@@ -198,6 +194,44 @@ async fn each_misbehaviour_ends_its_call_and_nothing_else() {
     let grown = scene.gateway.memory().saturating_sub(before);
     assert!(grown < GROWTH, "{grown} KiB more");
     assert!(scene.bad.written() < 1 << 30, "{} bytes were taken of what never ends", scene.bad.written());
+}
+
+#[tokio::test]
+async fn a_flood_of_messages_ends_with_its_call_and_nobody_else_notices() {
+    let scene = scene();
+    let before = scene.gateway.memory();
+    let (finish, finished) = tokio::sync::oneshot::channel();
+    let url = scene.gateway.url.clone();
+    // Somebody whose calls have streams, so that they need the store too.
+    let other = tokio::spawn(async move {
+        let mut client = Client::ready(&url, json!({})).await;
+        let mut finished = finished;
+        while finished.try_recv().is_err() {
+            let (_, mut stream) = client.start("good___sg_progress", json!({"steps": 5, "delay_ms": 1})).await;
+            let events = stream.rest().await;
+            let steps: Vec<i64> = events.iter().filter_map(crate::client::Event::progress).collect();
+            assert_eq!(steps, [1, 2, 3, 4, 5]);
+        }
+    });
+    let floods = (0..3).map(|_| {
+        let url = scene.gateway.url.clone();
+        tokio::spawn(async move {
+            let mut client = Client::ready(&url, json!({})).await;
+            let said = told(&client.call("bad___flood", json!({})).await);
+            assert!(said.contains("target `bad`") && said.contains("did not answer within"), "{said}");
+            let after = client.call("bad___good", json!({})).await;
+            assert_eq!(after["result"]["content"][0]["text"], "good");
+        })
+    });
+    for flood in floods.collect::<Vec<_>>() {
+        flood.await.unwrap();
+    }
+    finish.send(()).unwrap();
+    other.await.unwrap();
+    let failures = scene.gateway.metric("sessiongate_store_failures_total", "").await;
+    assert!(failures == 0.0, "{failures} times a session left memory because the store was busy");
+    let grown = scene.gateway.memory().saturating_sub(before);
+    assert!(grown < GROWTH, "{grown} KiB more");
 }
 
 #[tokio::test]

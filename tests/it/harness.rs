@@ -48,7 +48,8 @@ impl Program {
                 }
                 // It ended before it was ready: a crash test wants to know.
                 _ => {
-                    let _ = child.wait();
+                    let ended = child.wait();
+                    eprintln!("{ended:?} before it was ready: {}", log.lock().unwrap());
                     return None;
                 }
             }

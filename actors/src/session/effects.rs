@@ -7,6 +7,7 @@ use actix::prelude::*;
 use bytes::Bytes;
 use sessiongate_protocol::StreamId;
 use sessiongate_protocol::cursor::ListKind;
+use sessiongate_protocol::text::short;
 use sessiongate_storage::Timestamp;
 use sessiongate_targets::{Hello, Link, SavedLink, TargetError};
 use tokio::sync::mpsc;
@@ -186,6 +187,9 @@ impl SessionActor {
                     return;
                 }
                 Err(error) => {
+                    if let TargetError::Exhausted { what, .. } = &error {
+                        metrics::counter!("sessiongate_bounds_reached_total", "bound" => *what).increment(1);
+                    }
                     tracing::warn!(target_name = &*target, error = error.code(), detail = ?error, "a downstream session could not be opened");
                     Input::LinkFailed { target, generation, error }
                 }
@@ -271,8 +275,8 @@ impl SessionActor {
             session = %self.lease.key,
             principal = &*self.core.facts().principal,
             target_name = summary.target.as_deref(),
-            method = &*summary.method,
-            name = summary.name.as_deref(),
+            method = &*short(&summary.method),
+            name = summary.name.as_deref().map(short).as_deref(),
             id = summary.id,
             outcome = summary.outcome,
             duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),

@@ -10,11 +10,12 @@
 use serde_json::value::RawValue;
 
 use super::Mode;
-use super::schema::{read, short};
+use super::schema::read;
 use crate::json::RawJson;
 use crate::members::Members;
 use crate::meta::{ParamsError, members};
 use crate::revision::Revision;
+use crate::text::short;
 
 /// Why a client cannot be asked. The texts are for the target.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -80,7 +81,7 @@ fn downgraded_schema(schema: &RawValue, client: Revision) -> Result<Option<RawJs
         let field = object(raw)?;
         let new = downgraded_field(&field).map_err(|reason| DowngradeError::NotExpressible {
             revision: client,
-            property: short(name),
+            property: short(name).into(),
             reason,
         })?;
         changed.extend(new.map(|new| (name, new)));

@@ -8,6 +8,7 @@ use serde_json::Number;
 
 use crate::json::RawJson;
 use crate::members::Members;
+use crate::text::short;
 
 pub(super) mod read;
 
@@ -176,14 +177,8 @@ impl fmt::Display for Choice {
 
 impl SchemaError {
     pub(super) fn property(property: &str, reason: impl Into<String>) -> Self {
-        Self::Property { property: short(property), reason: reason.into() }
+        Self::Property { property: short(property).into(), reason: reason.into() }
     }
-}
-
-/// A property name that is safe to show: the names come from the other side.
-pub(super) fn short(name: &str) -> String {
-    const MAX: usize = 64;
-    if name.len() <= MAX { name.into() } else { format!("{}…", &name[..name.floor_char_boundary(MAX)]) }
 }
 
 #[cfg(test)]

@@ -8,9 +8,10 @@ use jsonschema::{Draft, PatternOptions, ValidationError, Validator};
 use serde_json::{Map, Value};
 
 use super::answer::AnswerError;
-use super::schema::{FormSchema, SchemaError, short};
+use super::schema::{FormSchema, SchemaError};
 use crate::json::RawJson;
 use crate::members::Members;
+use crate::text::short;
 
 /// Longest content of an answer, in bytes.
 pub const MAX_CONTENT: usize = 256 * 1024;
@@ -148,7 +149,7 @@ fn explain(error: &ValidationError<'_>) -> AnswerError {
 }
 
 fn property(name: &str, reason: impl Into<String>) -> AnswerError {
-    AnswerError::Property { property: short(name), reason: reason.into() }
+    AnswerError::Property { property: short(name).into(), reason: reason.into() }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ::sled::{Db, Mode};
 
@@ -16,6 +16,8 @@ const SCHEMA: u64 = 1;
 /// What is not awaited is on its way to the operating system after this long.
 const FLUSH_EVERY_MS: u64 = 500;
 
+/// How long the threads of a store that was closed may keep its file.
+const REMAINS_DEADLINE: Duration = Duration::from_secs(10);
 /// The count of openings, in a file of its own.
 const BOOTS: &str = "boots";
 
@@ -43,6 +45,7 @@ pub(super) fn open(options: &SledOptions) -> Result<Opened, StoreError> {
     create_private(&options.path)?;
     let lock = lock(&options.path)?;
     let folder = options.path.join("sled");
+    wait_for_remains(&folder)?;
     let (db, epoch) = match engine(&folder, options.cache_bytes) {
         Ok(opened) => opened,
         Err(OpenError::Fatal(error)) => return Err(error),
@@ -171,6 +174,25 @@ fn lock(folder: &Path) -> Result<File, StoreError> {
         .and_then(|()| file.flush());
     written.map_err(|error| io("the lock file cannot be written", &error))?;
     Ok(file)
+}
+
+/// sled's own threads may keep its file a moment longer than the store that was closed in this process. It is ours
+/// already, so it is only a matter of waiting for the file.
+fn wait_for_remains(folder: &Path) -> Result<(), StoreError> {
+    let Ok(file) = File::open(folder.join("db")) else { return Ok(()) };
+    if file.try_lock().is_ok() {
+        return file.unlock().map_err(|error| io("the data file cannot be unlocked", &error));
+    }
+    let (done, waiting) = std::sync::mpsc::sync_channel(1);
+    // A lock cannot be waited for with a deadline: this thread may outlive it.
+    let waiter = std::thread::Builder::new().name("store-lock".into()).spawn(move || {
+        let _ = done.send(file.lock().and_then(|()| file.unlock()));
+    });
+    waiter.map_err(|error| io("the data file cannot be waited for", &error))?;
+    match waiting.recv_timeout(REMAINS_DEADLINE) {
+        Ok(outcome) => outcome.map_err(|error| io("the data file cannot be locked", &error)),
+        Err(_) => Err(StoreError::Unavailable("something still has the data file open".into())),
+    }
 }
 
 /// A snapshot that a crash cut short; sled writes it anew, but some leftovers keep it from opening (sled#1527).

@@ -18,8 +18,15 @@ async fn a_broken_stream_is_resumed_after_its_last_event_and_not_before_retry() 
     let (link, mut sink) = server.open().await;
     let reply = call(&link, 1).await.unwrap();
     assert_eq!((text(&reply).as_str(), reply.event_id.as_deref()), ("resumed", Some("p-3")));
-    assert_eq!(sink.line().await, "Call(1) notifications/progress p-1");
-    assert_eq!(sink.line().await, "Call(1) notifications/progress p-2");
+    for line in [
+        "position p-0 false",
+        "Call(1) notifications/progress p-1",
+        "position p-1 true",
+        "Call(1) notifications/progress p-2",
+        "position p-2 true",
+    ] {
+        assert_eq!(sink.line().await, line);
+    }
     let (posts, gets) = (server.seen("POST"), server.seen("GET"));
     assert_eq!((posts.len(), gets.len()), (3, 2), "the call is sent once");
     assert!(gets[0].at - posts[2].at >= Duration::from_millis(300));

@@ -61,6 +61,7 @@ async fn an_sse_answer_delivers_what_comes_before_the_response() {
     let (link, mut sink) = server.open().await;
     let reply = call(&link, 1).await.unwrap();
     assert_eq!((text(&reply).as_str(), reply.event_id.as_deref()), ("first", Some("1-4")));
+    assert_eq!(sink.line().await, "position 1-0 false");
     assert_eq!(sink.line().await, "Call(1) notifications/progress 1-1");
     assert_eq!(sink.line().await, "Call(1) notifications/progress 1-2");
     assert_eq!(sink.line().await, "Call(1) elicitation/create 1-2");

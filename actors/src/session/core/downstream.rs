@@ -6,6 +6,7 @@ use bytes::Bytes;
 use sessiongate_protocol::elicitation::{self, UrlRequired};
 use sessiongate_protocol::members::Members;
 use sessiongate_protocol::meta;
+use sessiongate_protocol::text::short;
 use sessiongate_protocol::{Message, Notification, RawJson, Request, Response, ResponseBody, codes, jsonrpc, progress};
 use sessiongate_targets::{CallReply, LinkEvent, Origin, TargetError};
 
@@ -223,8 +224,11 @@ impl SessionCore {
                 self.ask(target, source, request, env, step);
             }
             method => {
-                let body =
-                    jsonrpc::error_body(codes::METHOD_NOT_FOUND, &format!("method `{method}` is not known"), None);
+                let body = jsonrpc::error_body(
+                    codes::METHOD_NOT_FOUND,
+                    &format!("method `{}` is not known", short(method)),
+                    None,
+                );
                 self.post(target, jsonrpc::response(Some(&request.id), &body), None, true, step);
             }
         }

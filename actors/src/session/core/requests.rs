@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sessiongate_protocol::members::Members;
 use sessiongate_protocol::progress::Watermark;
+use sessiongate_protocol::text::short;
 use sessiongate_protocol::{RawJson, Request, ResponseBody, codes, jsonrpc, meta};
 
 use super::replies::Failure;
@@ -124,7 +125,7 @@ impl SessionCore {
             }),
             method => Err(Failure {
                 code: codes::METHOD_NOT_FOUND,
-                message: format!("method `{method}` is not known"),
+                message: format!("method `{}` is not known", short(method)),
                 reason: "method_not_found",
             }),
         }
@@ -137,7 +138,7 @@ impl SessionCore {
             let what = if kind == ListKind::Tools { "tool" } else { "prompt" };
             Failure {
                 code: codes::INVALID_PARAMS,
-                message: format!("Unknown {what}: {exposed}"),
+                message: format!("Unknown {what}: {}", short(&exposed)),
                 reason: "unknown_name",
             }
         })?;
@@ -169,14 +170,15 @@ impl SessionCore {
                 let exposed = inner.get_str("name").ok_or_else(|| bad("`params.ref.name` is missing"))?;
                 let route = self
                     .route(ListKind::Prompts, &exposed, env)
-                    .ok_or_else(|| bad(&format!("Unknown prompt: {exposed}")))?;
+                    .ok_or_else(|| bad(&format!("Unknown prompt: {}", short(&exposed))))?;
                 let name = serde_json::to_string(&route.name).unwrap_or_default();
                 let renamed = inner.with(&[("name", Some(&name))]);
                 (route.target, members.with(&[("ref", Some(renamed.as_str()))]))
             }
             Some("ref/resource") => {
                 let uri = inner.get_str("uri").ok_or_else(|| bad("`params.ref.uri` is missing"))?;
-                let target = env.catalogue.route_uri(&uri).ok_or_else(|| bad(&format!("Unknown resource: {uri}")))?;
+                let target =
+                    env.catalogue.route_uri(&uri).ok_or_else(|| bad(&format!("Unknown resource: {}", short(&uri))))?;
                 (target, params.clone())
             }
             _ => return Err(bad("`params.ref.type` must be `ref/prompt` or `ref/resource`")),
@@ -266,7 +268,7 @@ fn resource(params: Option<&RawJson>, env: &Env<'_>) -> Result<(Box<str>, Arc<st
         .and_then(|params| meta::uri_of(params).map_err(|error| Failure::invalid_params(error.to_string())))?;
     let target = env.catalogue.route_uri(&uri).ok_or_else(|| Failure {
         code: codes::RESOURCE_NOT_FOUND,
-        message: format!("Resource not found: {uri}"),
+        message: format!("Resource not found: {}", short(&uri)),
         reason: "unknown_resource",
     })?;
     Ok((uri.as_ref().into(), target))
