@@ -210,7 +210,7 @@ gateways:
             changes(new),
             [
                 "listen changed and needs a restart",
-                "limits changed",
+                "limits changed and needs a restart",
                 "gateway a changed: instructions",
                 "target a/one changed: mcp",
                 "target a/three added",

@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::client::{Client, LIMIT, Stream};
-use crate::harness::{Home, Program, eventually, reference_server};
+use crate::client::{Client, LIMIT};
+use crate::harness::{Home, Program, eventually, http_target, reference_server};
+use crate::scripted::{Reply, Scripted};
 
 /// What the gateway may grow by, whatever a client does: 96 MiB in KiB.
 const GROWTH: u64 = 96 * 1024;
@@ -149,37 +150,70 @@ async fn a_client_that_goes_away_in_the_middle_leaves_nothing_behind() {
     scene.serves_others().await;
 }
 
+/// A gateway in front of a tool that says `count` times 10 kB of log at once.
+fn talkative(settings: &str, count: usize) -> (Home, Scripted, Program) {
+    let home = Home::new();
+    let target = Scripted::named(&["talk", "idle"], move |tool, request| {
+        if tool == "idle" {
+            return crate::scripted::text(request, "idle");
+        }
+        let word = "x".repeat(10_000);
+        let mut events = String::new();
+        for number in 0..count {
+            let params = json!({"level": "info", "data": {"number": number, "word": word}});
+            let message = json!({"jsonrpc": "2.0", "method": "notifications/message", "params": params});
+            events.push_str(&format!("data: {message}\n\n"));
+        }
+        events.push_str(&format!("data: {}\n\n", crate::scripted::result(request, r#"{"content":[]}"#)));
+        Reply::Events(events)
+    });
+    let yaml = format!("naming: plain\n{settings}\ntargets:\n{}", http_target("t", &target.url, ""));
+    let gateway = home.configured(&yaml);
+    (home, target, gateway)
+}
+
 #[tokio::test]
 async fn a_client_that_does_not_read_costs_little_and_reads_everything_later() {
-    const CALLS: usize = 8;
-    let (home, target) = (Home::new(), reference_server(&[]));
-    let limits = "sessions: {events: {count: 100000, bytes: 100MB}}";
-    let yaml = format!("naming: plain\n{limits}\ntargets:\n{}", crate::harness::http_target("ref", &target.url, ""));
-    let gateway = home.configured(&yaml);
-    let scene = Scene { _home: home, _target: target, gateway };
-    let mut client = Client::ready(&scene.gateway.url, json!({})).await;
-    let before = scene.gateway.memory();
-    // More than the buffers of both sides together hold.
-    let mut unread: Vec<Stream> = Vec::new();
-    for _ in 0..CALLS {
-        let (_, stream) = client.start("sg_progress", json!({"steps": 3000, "delay_ms": 0})).await;
-        unread.push(stream);
-    }
-    eventually("the tools are done", async || {
-        let done = scene.gateway.metric("sessiongate_calls_total", "tool=\"sg_progress\"").await;
-        scene.serves_others().await;
-        (done == CALLS as f64).then_some(())
+    // Three times what the sockets' buffers hold.
+    const COUNT: usize = 2000;
+    let (_home, _target, gateway) = talkative("sessions: {events: {count: 100000, bytes: 200MB}}", COUNT);
+    let mut client = Client::ready(&gateway.url, json!({})).await;
+    let before = gateway.memory();
+    let (_, mut unread) = client.start("talk", json!({})).await;
+    let mut other = Client::ready(&gateway.url, json!({})).await;
+    eventually("the call is done, and others are served meanwhile", async || {
+        assert!(other.call("idle", json!({})).await["result"]["content"].is_array());
+        (gateway.metric("sessiongate_calls_total", "tool=\"talk\"").await == 1.0).then_some(())
     })
     .await;
-    let grown = scene.gateway.memory().saturating_sub(before);
+    let grown = gateway.memory().saturating_sub(before);
     assert!(grown < GROWTH, "{grown} KiB more");
-    for mut stream in unread {
-        let events = stream.rest().await;
-        let steps: Vec<i64> = events.iter().filter_map(crate::client::Event::progress).collect();
-        assert_eq!(steps.len(), 3000);
-        assert!(steps.iter().zip(1..).all(|(step, expected)| *step == expected), "in order, no hole, no double");
-        assert_eq!(events.last().unwrap().data.as_ref().unwrap()["result"]["structuredContent"]["steps"], 3000);
+    let messages: Vec<Value> = unread.rest().await.into_iter().filter_map(|event| event.data).collect();
+    assert_eq!(messages.len(), COUNT + 1);
+    for (number, message) in messages[..COUNT].iter().enumerate() {
+        assert_eq!(message["params"]["data"]["number"], number, "in order, no hole, no double");
     }
+    assert!(messages[COUNT]["result"]["content"].is_array());
+}
+
+#[tokio::test]
+async fn a_client_that_is_too_slow_for_the_log_is_told_when_it_comes_back() {
+    let (_home, _target, gateway) = talkative("", 2000);
+    let mut client = Client::ready(&gateway.url, json!({})).await;
+    let (_, mut unread) = client.start("talk", json!({})).await;
+    eventually("the call is done", async || {
+        (gateway.metric("sessiongate_calls_total", "tool=\"talk\"").await == 1.0).then_some(())
+    })
+    .await;
+    let events = unread.rest().await;
+    for (seq, event) in events.iter().enumerate() {
+        let id = event.id.as_deref().unwrap();
+        assert!(id.ends_with(&format!("-{seq}")), "event {seq} of {}: {id}", events.len());
+    }
+    let refused = client.get(events.last().unwrap().id.as_deref()).await.unwrap();
+    assert_eq!(refused.status(), 400, "after {} events", events.len());
+    assert!(refused.text().await.unwrap().contains("evicted_event_id"));
+    assert!(client.call("idle", json!({})).await["result"]["content"].is_array(), "the session lives on");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use actix::prelude::*;
 use sessiongate_protocol::{EventId, Request, Response, StreamId};
 use sessiongate_storage::{Lease, StoreError, Timestamp};
 use sessiongate_targets::{Link, SavedLink, Welcome};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use super::connection::{Attachment, StreamItem};
@@ -37,6 +37,8 @@ pub struct SessionActor {
     /// Effects that wait for their commit, oldest first, and the number of the oldest.
     waiting: VecDeque<Waiting>,
     first_waiting: u64,
+    /// Of the message that is being handled.
+    permit: Option<OwnedSemaphorePermit>,
     timer: Option<(Timestamp, SpawnHandle)>,
     /// The first step of a restored session.
     pub(super) first_step: Option<Step>,
@@ -50,6 +52,8 @@ pub struct SessionActor {
 struct Waiting {
     committed: bool,
     effects: Vec<Effect>,
+    /// Of the target's message that this came of: its target may send another one when this is done.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 /// A request that no actor has looked at yet. If it is dropped like that, because the session just left memory, it
@@ -62,6 +66,13 @@ pub struct Unhandled(Option<(Request, oneshot::Sender<CallAnswer>)>);
 pub enum Event {
     /// Something for the rules.
     Input(Input),
+    /// What a link reports, and its place in the link's window.
+    Link {
+        /// For the rules.
+        input: Input,
+        /// Held until what comes of it is durable.
+        permit: OwnedSemaphorePermit,
+    },
     /// A request and the way back.
     Request {
         /// Its number.
@@ -174,6 +185,7 @@ impl SessionActor {
             running: HashMap::new(),
             waiting: VecDeque::new(),
             first_waiting: 0,
+            permit: None,
             timer: None,
             first_step,
             ended: Vec::new(),
@@ -205,6 +217,7 @@ impl SessionActor {
     }
 
     fn perform(&mut self, step: Step, ctx: &mut Context<Self>) {
+        let permit = self.permit.take();
         for effect in step.now {
             self.effect(effect, ctx);
         }
@@ -217,13 +230,13 @@ impl SessionActor {
         if step.batch.is_empty() {
             if !step.durable.is_empty() {
                 // Behind what is being stored, so that the order is kept.
-                self.waiting.push_back(Waiting { committed: true, effects: step.durable });
+                self.waiting.push_back(Waiting { committed: true, effects: step.durable, permit });
             }
             return;
         }
         crash::point("commit:before");
         let number = self.first_waiting + self.waiting.len() as u64;
-        self.waiting.push_back(Waiting { committed: false, effects: step.durable });
+        self.waiting.push_back(Waiting { committed: false, effects: step.durable, permit });
         let commit = self.gateway.store.commit(&self.lease, step.batch);
         let addr = ctx.address();
         actix_rt::spawn(async move {
@@ -259,6 +272,7 @@ impl SessionActor {
             for effect in waiting.effects {
                 self.effect(effect, ctx);
             }
+            drop(waiting.permit);
         }
     }
 
@@ -316,7 +330,7 @@ impl SessionActor {
     fn on_shut_down(&mut self, reply: oneshot::Sender<()>, ctx: &mut Context<Self>) {
         self.step(Input::Disconnect, ctx);
         self.ended.push(reply);
-        self.waiting.push_back(Waiting { committed: true, effects: vec![Effect::Stop { ended: None }] });
+        self.waiting.push_back(Waiting { committed: true, effects: vec![Effect::Stop { ended: None }], permit: None });
         if self.waiting.len() == 1 {
             self.waiting.clear();
             self.stop(None, ctx);
@@ -366,6 +380,11 @@ impl Handler<Event> for SessionActor {
                     self.connections.remove(stream);
                 }
                 self.step(input, ctx);
+            }
+            Event::Link { input, permit } => {
+                self.permit = Some(permit);
+                self.step(input, ctx);
+                self.permit = None;
             }
             Event::Request { call, request, sse } => {
                 let Some((request, reply)) = request.take() else { return };

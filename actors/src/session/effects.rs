@@ -155,7 +155,7 @@ impl SessionActor {
         ctx: &mut Context<Self>,
     ) {
         let addr = ctx.address();
-        let sink = Arc::new(SessionSink { addr: addr.clone(), target: target.clone(), generation });
+        let sink = Arc::new(SessionSink::new(addr.clone(), target.clone(), generation));
         let Some(found) = self.gateway.target(&target) else {
             let error = TargetError::Refused { detail: "it is no longer configured".into() };
             let input = Input::LinkFailed { target, generation, error };

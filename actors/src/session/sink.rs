@@ -5,21 +5,36 @@ use std::sync::Arc;
 use actix::Addr;
 use async_trait::async_trait;
 use sessiongate_targets::{LinkEvent, LinkSink, SinkClosed};
+use tokio::sync::Semaphore;
 
 use super::actor::{Event, SessionActor};
 use super::core::{Generation, Input};
+
+/// Messages of one link that may wait to be stored: a target that is faster than the disk waits.
+const WINDOW: usize = 32;
 
 /// Hands a link's events to the actor, each awaited: a session that is busy holds its targets' reading back.
 pub(super) struct SessionSink {
     pub(super) addr: Addr<SessionActor>,
     pub(super) target: Arc<str>,
     pub(super) generation: Generation,
+    /// Room for messages that are not durable yet.
+    window: Arc<Semaphore>,
+}
+
+// === impl SessionSink ===
+
+impl SessionSink {
+    pub(super) fn new(addr: Addr<SessionActor>, target: Arc<str>, generation: Generation) -> Self {
+        Self { addr, target, generation, window: Arc::new(Semaphore::new(WINDOW)) }
+    }
 }
 
 #[async_trait]
 impl LinkSink for SessionSink {
     async fn deliver(&self, event: LinkEvent) -> Result<(), SinkClosed> {
+        let permit = self.window.clone().acquire_owned().await.map_err(|_| SinkClosed)?;
         let input = Input::Link { target: self.target.clone(), generation: self.generation, event };
-        self.addr.send(Event::Input(input)).await.map_err(|_| SinkClosed)
+        self.addr.send(Event::Link { input, permit }).await.map_err(|_| SinkClosed)
     }
 }

@@ -20,6 +20,9 @@ pub(super) const LOG_LEVELS: [&str; 8] =
 /// Resources that one session may be subscribed to.
 const SUBSCRIPTIONS: usize = 256;
 
+/// Longest URI of a resource, in bytes.
+const MAX_URI: usize = 8192;
+
 /// What is needed to send a request downstream.
 pub(super) struct Outgoing {
     pub(super) kind: CallKind,
@@ -266,6 +269,9 @@ fn resource(params: Option<&RawJson>, env: &Env<'_>) -> Result<(Box<str>, Arc<st
     let uri = params
         .ok_or_else(|| Failure::invalid_params("`params.uri` is missing"))
         .and_then(|params| meta::uri_of(params).map_err(|error| Failure::invalid_params(error.to_string())))?;
+    if uri.len() > MAX_URI {
+        return Err(Failure::invalid_params(format!("`params.uri` has more than {MAX_URI} bytes")));
+    }
     let target = env.catalogue.route_uri(&uri).ok_or_else(|| Failure {
         code: codes::RESOURCE_NOT_FOUND,
         message: format!("Resource not found: {}", short(&uri)),
