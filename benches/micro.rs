@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::{Value, json};
 use sessiongate_actors::catalogue::{ListKind, Snapshot, TargetCatalogue, TargetState};
-use sessiongate_actors::session::core::{CallId, Effect, Env, Generation, Input, SessionCore, SessionFacts, Step};
+use sessiongate_actors::session::core::{
+    CallId, ConnId, Effect, Env, Generation, Input, SessionCore, SessionFacts, Step,
+};
 use sessiongate_actors::settings::{GatewaySettings, Listing, Naming, SessionSettings, TargetSettings};
 use sessiongate_protocol::sealer::{Key, Sealer};
 use sessiongate_protocol::{EventId, Message, RawJson, Request, RequestId, Revision, StreamId, jsonrpc, sse};
@@ -131,15 +133,13 @@ fn route(c: &mut Criterion) {
 /// A session whose downstream session is open.
 struct Session {
     core: SessionCore,
-    catalogue: Snapshot,
+    catalogue: Arc<Snapshot>,
     sealer: Sealer,
     next: u64,
 }
 
 impl Session {
-    fn open() -> Self {
-        let settings = Arc::new(settings());
-        let catalogue = snapshot(&settings, 100);
+    fn open(settings: Arc<GatewaySettings>, catalogue: Arc<Snapshot>) -> Self {
         let facts = SessionFacts {
             gateway: "bench".into(),
             principal: "p".into(),
@@ -154,7 +154,7 @@ impl Session {
             Err(error) => panic!("{error}"),
         };
         let mut session = Self { core, catalogue, sealer, next: 1 };
-        let call = session.request("tool-1");
+        let (call, _) = session.ask("tool-1");
         let result =
             json!({"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"}});
         let welcome = Welcome { revision: Revision::V2025_11_25, result: raw(&result), transport: "streamable-http" };
@@ -170,10 +170,6 @@ impl Session {
 
     fn step(&mut self, input: Input) -> Step {
         self.core.step(input, &Env { now: START, catalogue: &self.catalogue, sealer: &self.sealer })
-    }
-
-    fn request(&mut self, tool: &str) -> CallId {
-        self.ask(tool).0
     }
 
     /// A call with a progress token; gives the downstream id too, once it is sent.
@@ -215,25 +211,41 @@ impl Session {
 
 fn session(c: &mut Criterion) {
     let mut group = c.benchmark_group("session");
-    let mut session = Session::open();
+    let settings = Arc::new(settings());
+    let catalogue = Arc::new(snapshot(&settings, 1000));
+    let open = || Session::open(settings.clone(), catalogue.clone());
+    let mut session = open();
     group.bench_function("a tools/call and its result", |b| {
         b.iter(|| {
-            let call = session.request("tool-42");
+            let (call, _) = session.ask("tool-42");
             session.done(call)
         });
     });
-    let mut session = Session::open();
+    let mut session = open();
     group.bench_function("a tools/call, ten progress events and the result", |b| {
         b.iter(|| {
             let (call, sent) = session.ask("tool-42");
             let on = sent.unwrap_or_default();
+            let mut stream = None;
             for value in 1..=10 {
-                black_box(session.progress(on, value));
+                let step = session.progress(on, value);
+                stream = stream.or_else(|| upgraded(&step));
+                black_box(step);
             }
-            session.done(call)
+            black_box(session.done(call));
+            // The connection ends with the stream; until then the log keeps it.
+            stream.map(|stream| session.step(Input::ConnClosed { stream, conn: ConnId(call.0) }))
         });
     });
-    group.bench_function("open", |b| b.iter_batched(|| (), |()| Session::open(), BatchSize::SmallInput));
+    group.bench_function("a new session, its first call and the downstream session", |b| b.iter(open));
+}
+
+/// The stream that the answer of a call became.
+fn upgraded(step: &Step) -> Option<StreamId> {
+    step.now.iter().chain(&step.durable).find_map(|effect| match effect {
+        Effect::Upgrade(_, stream) => Some(*stream),
+        _ => None,
+    })
 }
 
 fn store(c: &mut Criterion) {

@@ -23,6 +23,8 @@ use crate::session::{SessionActor, SessionHandle};
 const SHARDS: usize = 64;
 /// How long a lease is held without a word; the embedded engine holds it for as long as the process lives.
 const LEASE: Duration = Duration::from_secs(30);
+/// Longest wait for the disk while a client waits.
+const STORE_DEADLINE: Duration = Duration::from_secs(10);
 /// Random bytes of a session id.
 const ID_BYTES: usize = 24;
 
@@ -189,7 +191,9 @@ impl SessionDirectory {
         let facts = facts(gateway, principal, new);
         let mut core = SessionCore::new(gateway.settings(), facts, gateway.catalogue().hashes());
         // Stored before the client learns its id: what was acknowledged outlives the process.
-        self.store.commit(&lease, core.first_batch()).await?;
+        tokio::time::timeout(STORE_DEADLINE, self.store.commit(&lease, core.first_batch()))
+            .await
+            .map_err(|_| StoreError::Unavailable("the disk does not answer".into()))??;
         let slot = Arc::new(Slot { handle: OnceCell::new() });
         let handle = self.launch(&slot, gateway, core, lease, None, CallId(1), HashMap::new());
         let _ = slot.handle.set(handle.clone());

@@ -14,6 +14,8 @@ pub struct Readiness {
     pub ready: bool,
     /// The gateway is going down.
     pub shutting_down: bool,
+    /// The store takes writes; after a failed one it does not until the next start.
+    pub store: bool,
     /// All targets of all gateways.
     pub targets: Vec<TargetReadiness>,
 }
@@ -42,6 +44,7 @@ impl Runtime {
         }
         let shutting_down = self.is_shutting_down();
         let missing = targets.iter().any(|target| target.view.required && target.view.synced_at.is_none());
-        Readiness { ready: !shutting_down && !missing, shutting_down, targets }
+        let store = self.is_store_healthy();
+        Readiness { ready: store && !shutting_down && !missing, shutting_down, store, targets }
     }
 }

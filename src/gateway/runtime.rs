@@ -46,6 +46,7 @@ pub struct Runtime {
     guard: ArcSwap<OriginGuard>,
     body_limit: std::sync::atomic::AtomicUsize,
     shutting_down: AtomicBool,
+    store_healthy: Box<dyn Fn() -> bool + Send + Sync>,
     metrics: Option<PrometheusHandle>,
 }
 
@@ -58,9 +59,11 @@ impl Runtime {
         sessions: Arc<dyn SessionStore>,
         catalogues: Arc<dyn CatalogueStore>,
         sealer: Arc<Sealer>,
+        store_healthy: Box<dyn Fn() -> bool + Send + Sync>,
         config: &Config,
     ) -> Self {
         Self {
+            store_healthy,
             directory,
             sessions,
             catalogues,
@@ -170,6 +173,11 @@ impl Runtime {
     /// New sessions are refused, the gateway is not ready.
     pub fn is_shutting_down(&self) -> bool {
         self.shutting_down.load(Ordering::Relaxed)
+    }
+
+    /// The store takes writes.
+    pub fn is_store_healthy(&self) -> bool {
+        (self.store_healthy)()
     }
 
     /// Ends in order: not ready, streams closed with a hint to come back, sessions stored, targets let go.

@@ -88,7 +88,9 @@ pub async fn serve(serving: Serving) -> Result<(), ServeError> {
     if carried > 0 {
         tracing::info!(sessions = carried, "sessions of an earlier process go on");
     }
-    let runtime = Data::new(Runtime::new(directory.clone(), store.clone(), store.clone(), sealer, &config));
+    let watched_store = store.clone();
+    let healthy = Box::new(move || watched_store.healthy());
+    let runtime = Data::new(Runtime::new(directory.clone(), store.clone(), store.clone(), sealer, healthy, &config));
     let bound = http::bind(config.listen, runtime.clone(), config.shutdown_timeout)
         .map_err(|error| ServeError::Listen { address: config.listen, error })?;
     runtime.apply(&config, bound.address).await;
