@@ -103,7 +103,9 @@ impl Reader {
             }
             if self.last < self.attachment.through {
                 if !self.replay().await {
-                    return None;
+                    // The client comes back, and is told what it missed and why.
+                    self.finished = true;
+                    return Some(sse::retry(self.timing.retry));
                 }
                 continue;
             }

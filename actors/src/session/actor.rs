@@ -38,7 +38,7 @@ pub struct SessionActor {
     waiting: VecDeque<Waiting>,
     first_waiting: u64,
     /// Of the message that is being handled.
-    permit: Option<OwnedSemaphorePermit>,
+    permit: Option<Permit>,
     timer: Option<(Timestamp, SpawnHandle)>,
     /// The first step of a restored session.
     pub(super) first_step: Option<Step>,
@@ -53,8 +53,11 @@ struct Waiting {
     committed: bool,
     effects: Vec<Effect>,
     /// Of the target's message that this came of: its target may send another one when this is done.
-    permit: Option<OwnedSemaphorePermit>,
+    permit: Option<Permit>,
 }
+
+/// Room in a link's window, and in that of all links.
+type Permit = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 
 /// A request that no actor has looked at yet. If it is dropped like that, because the session just left memory, it
 /// goes back to whoever waits, to be handed to the session's next actor.
@@ -71,7 +74,7 @@ pub enum Event {
         /// For the rules.
         input: Input,
         /// Held until what comes of it is durable.
-        permit: OwnedSemaphorePermit,
+        permit: Permit,
     },
     /// A request and the way back.
     Request {

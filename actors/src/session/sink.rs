@@ -1,6 +1,6 @@
 //! How a link reports to its session.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use actix::Addr;
 use async_trait::async_trait;
@@ -12,6 +12,10 @@ use super::core::{Generation, Input};
 
 /// Messages of one link that may wait to be stored: a target that is faster than the disk waits.
 const WINDOW: usize = 32;
+
+/// The same for all links together: the store's queue is never filled by targets alone, so that a session that only
+/// acknowledges an answer finds room in it.
+static DELIVERIES: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(2048)));
 
 /// Hands a link's events to the actor, each awaited: a session that is busy holds its targets' reading back.
 pub(super) struct SessionSink {
@@ -33,8 +37,9 @@ impl SessionSink {
 #[async_trait]
 impl LinkSink for SessionSink {
     async fn deliver(&self, event: LinkEvent) -> Result<(), SinkClosed> {
+        let room = DELIVERIES.clone().acquire_owned().await.map_err(|_| SinkClosed)?;
         let permit = self.window.clone().acquire_owned().await.map_err(|_| SinkClosed)?;
         let input = Input::Link { target: self.target.clone(), generation: self.generation, event };
-        self.addr.send(Event::Link { input, permit }).await.map_err(|_| SinkClosed)
+        self.addr.send(Event::Link { input, permit: (permit, room) }).await.map_err(|_| SinkClosed)
     }
 }

@@ -94,7 +94,7 @@ impl SessionCore {
                 match &kind {
                     // Of a cursor the client must hear; else one target must not spoil the list of all.
                     CallKind::List { list } if !is_invalid_params(&error) => self.page_without(*list, target, env),
-                    _ => self.on_target_error(error, target),
+                    _ => self.on_target_error(error, target, step),
                 }
             }
         };
@@ -102,7 +102,7 @@ impl SessionCore {
     }
 
     /// An error passes as it came, but for a -32042 that no client could use.
-    fn on_target_error(&mut self, error: RawJson, target: &Arc<str>) -> ResponseBody {
+    fn on_target_error(&mut self, error: RawJson, target: &Arc<str>, step: &mut Step) -> ResponseBody {
         if !UrlRequired::has_code(&error) {
             return ResponseBody::Error(error);
         }
@@ -115,7 +115,7 @@ impl SessionCore {
             }
             Ok(required) => {
                 for id in &required.ids {
-                    self.remember_elicitation(id, target);
+                    self.remember_elicitation(id, target, step);
                 }
                 ResponseBody::Error(error)
             }
@@ -126,12 +126,13 @@ impl SessionCore {
         }
     }
 
-    pub(super) fn remember_elicitation(&mut self, id: &str, target: &Arc<str>) {
+    pub(super) fn remember_elicitation(&mut self, id: &str, target: &Arc<str>, step: &mut Step) {
         if self.elicitation_ids.len() >= ELICITATION_IDS {
             self.elicitation_ids.pop_front();
         }
         self.elicitation_ids.push_back((id.into(), target.clone()));
         self.dirty = true;
+        self.listen_where_wanted(step);
     }
 
     pub(super) fn time_out(&mut self, id: CallId, env: &Env<'_>, step: &mut Step) {
@@ -268,10 +269,13 @@ impl SessionCore {
             }
             "notifications/elicitation/complete" => {
                 let id = params.and_then(|params| elicitation::elicitation_id(params).ok());
-                let known = id.is_some_and(|id| {
-                    self.elicitation_ids.iter().any(|(known, owner)| **known == *id && owner == target)
+                let known = id.and_then(|id| {
+                    self.elicitation_ids.iter().position(|(known, owner)| **known == *id && owner == target)
                 });
-                if known {
+                if let Some(at) = known {
+                    self.elicitation_ids.remove(at);
+                    self.dirty = true;
+                    self.listen_where_wanted(step);
                     let message = jsonrpc::notification(&notification.method, params);
                     self.send_related(target, source, message, env, step);
                 }

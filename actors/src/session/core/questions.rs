@@ -129,7 +129,7 @@ impl SessionCore {
         if let QuestionKind::Url = kind
             && let Ok(id) = elicitation::elicitation_id(&params)
         {
-            self.remember_elicitation(&id, target);
+            self.remember_elicitation(&id, target, step);
         }
         let params = (request.params.is_some() || params != RawJson::EMPTY_OBJECT).then_some(&params);
         let message = jsonrpc::request(&client_id(number), &request.method, params);

@@ -51,7 +51,8 @@ impl SessionCore {
         }
     }
 
-    /// The standing stream of a target is wanted while the client can hear it, or has subscriptions there.
+    /// The standing stream of a target is wanted while the client can hear it, has subscriptions there, or was sent to
+    /// a page whose completion the target may announce.
     pub(in super::super) fn listen_where_wanted(&mut self, step: &mut Step) {
         let heard = self.streams.live_standing().is_some();
         if heard {
@@ -67,7 +68,9 @@ impl SessionCore {
             }
         }
         for (target, link) in &mut self.links {
-            let wanted = heard || self.subscriptions.values().any(|owner| owner == target);
+            let wanted = heard
+                || self.subscriptions.values().any(|owner| owner == target)
+                || self.elicitation_ids.iter().any(|(_, owner)| owner == target);
             if link.is_open() && link.listening != wanted {
                 link.listening = wanted;
                 step.now.push(Effect::Listen {
