@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use sessiongate_actors::session::core::EndReason;
 
 use super::HttpError;
-use super::endpoint::{Caller, gone};
+use super::caller::{Caller, gone};
 
 pub async fn serve(caller: &Caller<'_>) -> Result<HttpResponse, HttpError> {
     if !caller.gateway.sessions {

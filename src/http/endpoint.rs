@@ -1,31 +1,11 @@
-//! What all methods of an endpoint have in common: which gateway, who, which session.
+//! An endpoint: every request that is not for a page of the gateway itself.
 
-use std::sync::Arc;
-
-use actix_web::http::header::{ACCEPT, HeaderMap};
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use sessiongate_actors::SessionError;
-use sessiongate_actors::directory::{NewSession, Principal};
-use sessiongate_actors::session::SessionHandle;
-use sessiongate_actors::session::core::EndReason;
-use sessiongate_protocol::{Era, RawJson, Revision};
 
+use super::caller::Caller;
 use super::{HttpError, delete, get, post, principal};
-use crate::gateway::{Runtime, Served};
-
-/// The header that names a session; header names are case-insensitive.
-pub const SESSION_ID: &str = "mcp-session-id";
-/// The header that names the revision (2025-06-18 and later).
-pub const PROTOCOL_VERSION: &str = "mcp-protocol-version";
-
-/// A request on its way to a session.
-pub struct Caller<'a> {
-    pub runtime: &'a Runtime,
-    pub gateway: Arc<Served>,
-    pub principal: Principal,
-    pub request: &'a HttpRequest,
-}
+use crate::gateway::Runtime;
 
 /// Every request that is not for a page of the gateway itself.
 pub async fn serve(
@@ -42,138 +22,5 @@ pub async fn serve(
         "GET" => get::serve(&caller).await,
         "DELETE" => delete::serve(&caller).await,
         other => Err(HttpError::Method { method: other.to_owned(), allow: "POST, GET, DELETE" }),
-    }
-}
-
-/// A session for a request.
-pub struct Session {
-    handle: Arc<SessionHandle>,
-    /// Held for its drop.
-    #[allow(dead_code)]
-    ephemeral: Option<Ephemeral>,
-}
-
-/// Ends a session that was made for one request.
-struct Ephemeral(Arc<SessionHandle>);
-
-impl Drop for Ephemeral {
-    fn drop(&mut self) {
-        let handle = self.0.clone();
-        actix_rt::spawn(async move {
-            let _ = handle.end(EndReason::Deleted).await;
-        });
-    }
-}
-
-impl std::ops::Deref for Session {
-    type Target = SessionHandle;
-
-    fn deref(&self) -> &SessionHandle {
-        &self.handle
-    }
-}
-
-// === impl Caller ===
-
-impl Caller<'_> {
-    pub fn headers(&self) -> &HeaderMap {
-        self.request.headers()
-    }
-
-    /// `Mcp-Session-Id`, where there is one.
-    pub fn session_id(&self) -> Result<Option<&str>, HttpError> {
-        let Some(value) = self.headers().get(SESSION_ID) else { return Ok(None) };
-        value.to_str().map(Some).map_err(|_| HttpError::Header("`Mcp-Session-Id` must be visible ASCII".into()))
-    }
-
-    /// The session that the request names. 400 without a name, 404 for anything that is not a live session of this
-    /// principal.
-    pub async fn session(&self) -> Result<Session, HttpError> {
-        if !self.gateway.sessions {
-            return self.ephemeral().await;
-        }
-        let id = self.session_id()?.ok_or_else(|| {
-            HttpError::Header(
-                "`Mcp-Session-Id` is missing: send `initialize` first, then its answer's session id".into(),
-            )
-        })?;
-        self.check_version()?;
-        self.runtime
-            .directory()
-            .find(&self.gateway.gateway, &self.principal, id)
-            .await
-            .map(|handle| Session { handle, ephemeral: None })
-            .map_err(|error| HttpError::session(error, None))
-    }
-
-    /// Without sessions a client has no capabilities that outlive its request: nobody can be asked anything.
-    async fn ephemeral(&self) -> Result<Session, HttpError> {
-        self.check_version()?;
-        let revision = self
-            .headers()
-            .get(PROTOCOL_VERSION)
-            .and_then(|value| Revision::parse(value.to_str().ok()?.trim()))
-            .unwrap_or(Revision::V2025_03_26);
-        let client_info = serde_json::json!({"name": "unknown", "version": "0"});
-        let new = NewSession {
-            revision,
-            capabilities: RawJson::EMPTY_OBJECT,
-            client_info: RawJson::from_serialize(&client_info).unwrap_or(RawJson::EMPTY_OBJECT),
-        };
-        let handle = self
-            .runtime
-            .directory()
-            .ephemeral(&self.gateway.gateway, &self.principal, new)
-            .await
-            .map_err(|error| HttpError::session(error, None))?;
-        Ok(Session { ephemeral: Some(Ephemeral(handle.clone())), handle })
-    }
-
-    /// `MCP-Protocol-Version` must be a revision that has sessions. One that differs from the session's is accepted:
-    /// the session's counts.
-    pub fn check_version(&self) -> Result<(), HttpError> {
-        let Some(value) = self.headers().get(PROTOCOL_VERSION) else { return Ok(()) };
-        let text = String::from_utf8_lossy(value.as_bytes());
-        match Revision::parse(text.trim()) {
-            Some(revision) if revision.era() == Era::Legacy => Ok(()),
-            _ => Err(HttpError::Header(format!(
-                "`MCP-Protocol-Version` {text} is not supported; supported are {}",
-                Revision::ALL
-                    .into_iter()
-                    .filter(|revision| revision.era() == Era::Legacy)
-                    .map(Revision::as_str)
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            ))),
-        }
-    }
-
-    /// What `Accept` takes: JSON, event streams.
-    pub fn accepts(&self) -> (bool, bool) {
-        let (mut json, mut sse) = (false, false);
-        for value in self.headers().get_all(ACCEPT).filter_map(|value| value.to_str().ok()) {
-            for range in value.split(',') {
-                let mut parts = range.split(';').map(str::trim);
-                let media = parts.next().unwrap_or_default().to_ascii_lowercase();
-                if parts.any(|parameter| matches!(parameter, "q=0" | "q=0.0")) {
-                    continue;
-                }
-                match media.as_str() {
-                    "*/*" => (json, sse) = (true, true),
-                    "application/json" | "application/*" => json = true,
-                    "text/event-stream" | "text/*" => sse = true,
-                    _ => {}
-                }
-            }
-        }
-        (json, sse)
-    }
-}
-
-/// A session that ended while it was used looks like one that never was.
-pub fn gone(error: SessionError) -> SessionError {
-    match error {
-        SessionError::Ended => SessionError::NotFound,
-        other => other,
     }
 }

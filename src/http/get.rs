@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use sessiongate_protocol::EventId;
 
-use super::endpoint::{Caller, gone};
+use super::caller::{Caller, gone};
 use super::{HttpError, stream};
 
 pub async fn serve(caller: &Caller<'_>) -> Result<HttpResponse, HttpError> {

@@ -8,7 +8,7 @@ use sessiongate_actors::gateway::Gateway;
 use sessiongate_protocol::{RawJson, Request, ResponseBody, Revision, codes, jsonrpc};
 
 use super::HttpError;
-use super::endpoint::{Caller, SESSION_ID};
+use super::caller::{Caller, SESSION_ID};
 
 /// Instructions of all targets together, in bytes: clients put them into a prompt.
 const INSTRUCTIONS: usize = 16 * 1024;

@@ -1,6 +1,7 @@
 //! The MCP data plane: one endpoint for each gateway, over streamable HTTP (legacy era).
 
 mod body;
+mod caller;
 mod delete;
 mod endpoint;
 mod error;

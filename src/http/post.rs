@@ -10,7 +10,7 @@ use sessiongate_actors::SessionError;
 use sessiongate_actors::session::CallAnswer;
 use sessiongate_protocol::{Message, ParseError, Request};
 
-use super::endpoint::{Caller, Session, gone};
+use super::caller::{Caller, Session, gone};
 use super::{HttpError, body, initialize, stream};
 
 /// A request follows its session out of memory and back this often.

@@ -14,7 +14,7 @@ use sessiongate_protocol::{EventId, StreamId, sse};
 use sessiongate_storage::{Replay, SessionStore};
 use tokio::time::{Instant, timeout_at};
 
-use super::endpoint::{Caller, Session};
+use super::caller::{Caller, Session};
 
 /// Events read from the log at once.
 const REPLAY: usize = 64;

@@ -7,15 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::prelude::*;
-use sessiongate_protocol::{EventId, Request, Response, StreamId};
+use sessiongate_protocol::StreamId;
 use sessiongate_storage::{Lease, StoreError, Timestamp};
-use sessiongate_targets::{Link, SavedLink, Welcome};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use super::connection::{Attachment, StreamItem};
-use super::core::{CallId, ConnId, Effect, EndReason, Env, Generation, Input, SessionCore, SessionView, Step};
-use super::handle::{CallAnswer, MAILBOX, SessionHandle};
+use super::core::{CallId, ConnId, Effect, EndReason, Env, Input, SessionCore, Step};
+use super::event::{CallAnswer, Event, Permit};
+use super::handle::{MAILBOX, SessionHandle};
 use super::open_link::OpenLink;
 use crate::error::SessionError;
 use crate::gateway::Gateway;
@@ -56,109 +56,6 @@ struct Waiting {
     permit: Option<Permit>,
 }
 
-/// Room in a link's window, and in that of all links.
-type Permit = (OwnedSemaphorePermit, OwnedSemaphorePermit);
-
-/// A request that no actor has looked at yet. If it is dropped like that, because the session just left memory, it
-/// goes back to whoever waits, to be handed to the session's next actor.
-pub struct Unhandled(Option<(Request, oneshot::Sender<CallAnswer>)>);
-
-/// What the actor is told.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub enum Event {
-    /// Something for the rules.
-    Input(Input),
-    /// What a link reports, and its place in the link's window.
-    Link {
-        /// For the rules.
-        input: Input,
-        /// Held until what comes of it is durable.
-        permit: Permit,
-    },
-    /// A request and the way back.
-    Request {
-        /// Its number.
-        call: CallId,
-        /// What.
-        request: Unhandled,
-        /// The answer may be a stream.
-        sse: bool,
-    },
-    /// An answer to a question and the way back.
-    Response {
-        /// Its number.
-        call: CallId,
-        /// What.
-        response: Response,
-        /// The way back.
-        reply: oneshot::Sender<Result<(), SessionError>>,
-    },
-    /// A connection wants a stream.
-    Attach {
-        /// The connection.
-        conn: ConnId,
-        /// `Last-Event-ID`.
-        after: Option<EventId>,
-        /// The way back.
-        reply: oneshot::Sender<Result<Attachment, SessionError>>,
-    },
-    /// A downstream session is open: the link itself, for the actor.
-    LinkOpened {
-        /// The target.
-        target: Arc<str>,
-        /// Which opening.
-        generation: Generation,
-        /// The link.
-        link: Arc<dyn Link>,
-        /// What the target said.
-        welcome: Option<Box<Welcome>>,
-        /// What another process would need.
-        saved: Option<SavedLink>,
-    },
-    /// A batch is stored, or is not.
-    Committed {
-        /// Its number.
-        number: u64,
-        /// How it went.
-        result: Result<(), StoreError>,
-    },
-    /// End the session.
-    End {
-        /// Why.
-        reason: EndReason,
-        /// Answered when it is gone from the store.
-        reply: oneshot::Sender<()>,
-    },
-    /// Store everything and leave memory.
-    ShutDown {
-        /// Answered when that is done.
-        reply: oneshot::Sender<()>,
-    },
-    /// A look.
-    View(oneshot::Sender<SessionView>),
-}
-
-// === impl Unhandled ===
-
-impl Unhandled {
-    pub(super) fn new(request: Request, reply: oneshot::Sender<CallAnswer>) -> Self {
-        Self(Some((request, reply)))
-    }
-
-    fn take(mut self) -> Option<(Request, oneshot::Sender<CallAnswer>)> {
-        self.0.take()
-    }
-}
-
-impl Drop for Unhandled {
-    fn drop(&mut self) {
-        if let Some((request, reply)) = self.0.take() {
-            let _ = reply.send(CallAnswer::Left(Box::new(request)));
-        }
-    }
-}
-
 // === impl SessionActor ===
 
 impl SessionActor {
@@ -197,7 +94,7 @@ impl SessionActor {
             stopping: false,
         };
         let gateway = actor.gateway.name.clone();
-        SessionHandle::new(key, revision, principal, gateway, actor.start(), next_call)
+        SessionHandle::new(key, revision, principal, gateway, actor.start().recipient(), next_call)
     }
 
     pub(super) fn step(&mut self, input: Input, ctx: &mut Context<Self>) {

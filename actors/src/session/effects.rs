@@ -12,10 +12,10 @@ use sessiongate_storage::Timestamp;
 use sessiongate_targets::{Hello, Link, SavedLink, TargetError};
 use tokio::sync::mpsc;
 
-use super::actor::{Event, SessionActor};
+use super::actor::SessionActor;
 use super::connection::{Attachment, CONNECTION_QUEUE, StreamItem};
 use super::core::{Answer, CallId, CallSummary, ConnId, Effect, Generation, Input};
-use super::handle::CallAnswer;
+use super::event::{CallAnswer, Event};
 use super::open_link::{OpenLink, report};
 use super::sink::SessionSink;
 use crate::{clock, crash};
@@ -155,7 +155,7 @@ impl SessionActor {
         ctx: &mut Context<Self>,
     ) {
         let addr = ctx.address();
-        let sink = Arc::new(SessionSink::new(addr.clone(), target.clone(), generation));
+        let sink = Arc::new(SessionSink::new(addr.clone().recipient(), target.clone(), generation));
         let Some(found) = self.gateway.target(&target) else {
             let error = TargetError::Refused { detail: "it is no longer configured".into() };
             let input = Input::LinkFailed { target, generation, error };
@@ -247,8 +247,8 @@ impl SessionActor {
     ) {
         let open = self.links.iter_mut().find(|open| open.target == *target && open.generation == generation);
         match (open, question) {
-            (Some(open), question) => open.post(body, question, &ctx.address()),
-            (None, Some(question)) => report(ctx.address(), question, Err(TargetError::Closed)),
+            (Some(open), question) => open.post(body, question, &ctx.address().recipient()),
+            (None, Some(question)) => report(ctx.address().recipient(), question, Err(TargetError::Closed)),
             (None, None) => {}
         }
     }

@@ -3,16 +3,15 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use actix::Addr;
+use actix::Recipient;
 use actix::prelude::SendError;
-use bytes::Bytes;
 use sessiongate_protocol::{EventId, Notification, Request, Response, Revision};
 use sessiongate_storage::SessionKey;
 use tokio::sync::oneshot;
 
-use super::actor::{Event, SessionActor, Unhandled};
 use super::connection::Attachment;
 use super::core::{CallId, ConnId, EndReason, Input, SessionView};
+use super::event::{CallAnswer, Event, Unhandled};
 use crate::error::SessionError;
 
 /// Messages that may wait in a session's mailbox from all HTTP requests together.
@@ -30,28 +29,8 @@ pub struct SessionHandle {
     revision: Revision,
     principal: Box<str>,
     gateway: std::sync::Arc<str>,
-    addr: Addr<SessionActor>,
+    addr: Recipient<Event>,
     next: AtomicU64,
-}
-
-/// What a request was answered with.
-#[derive(Debug)]
-pub enum CallAnswer {
-    /// A JSON-RPC response.
-    Json(Bytes),
-    /// A JSON-RPC error with an HTTP status of its own.
-    Refused {
-        /// HTTP status.
-        status: u16,
-        /// The body.
-        body: Bytes,
-    },
-    /// A stream.
-    Stream(Attachment),
-    /// The client cancelled it: no response.
-    Cancelled,
-    /// The session left memory before it looked at the request: find the session again, and hand it over again.
-    Left(Box<Request>),
 }
 
 /// A request that was handed to the session. Dropping it says that nobody waits any more; the call goes on.
@@ -70,7 +49,7 @@ impl SessionHandle {
         revision: Revision,
         principal: Box<str>,
         gateway: std::sync::Arc<str>,
-        addr: Addr<SessionActor>,
+        addr: Recipient<Event>,
         next: CallId,
     ) -> Self {
         Self { key, revision, principal, gateway, addr, next: AtomicU64::new(next.0) }

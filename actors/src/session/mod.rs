@@ -5,10 +5,12 @@ pub mod core;
 mod actor;
 mod connection;
 mod effects;
+mod event;
 mod handle;
 mod open_link;
 mod sink;
 
 pub use actor::SessionActor;
 pub use connection::{Attachment, StreamItem};
-pub use handle::{CallAnswer, PendingCall, SessionHandle};
+pub use event::CallAnswer;
+pub use handle::{PendingCall, SessionHandle};

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::Addr;
+use actix::Recipient;
 use bytes::Bytes;
 use sessiongate_targets::{Link, TargetError};
 use tokio::sync::mpsc;
 
-use super::actor::{Event, SessionActor};
 use super::core::{Generation, Input};
+use super::event::Event;
 use crate::{clock, crash};
 
 /// Longest wait for a target to accept a notification or an answer.
@@ -39,7 +39,7 @@ impl OpenLink {
     }
 
     /// Sends a notification or an answer after those before it; a question's outcome is reported.
-    pub(super) fn post(&mut self, body: Bytes, question: Option<u64>, addr: &Addr<SessionActor>) {
+    pub(super) fn post(&mut self, body: Bytes, question: Option<u64>, addr: &Recipient<Event>) {
         let link = &self.link;
         let posts = self.posts.get_or_insert_with(|| {
             let (sender, receiver) = mpsc::channel(QUEUE);
@@ -58,13 +58,13 @@ impl OpenLink {
 }
 
 /// Reports what came of an answer.
-pub(super) fn report(addr: Addr<SessionActor>, question: u64, result: Result<(), TargetError>) {
+pub(super) fn report(addr: Recipient<Event>, question: u64, result: Result<(), TargetError>) {
     actix_rt::spawn(async move {
         let _ = addr.send(Event::Input(Input::AnswerPosted { question, result })).await;
     });
 }
 
-async fn send_in_order(link: Arc<dyn Link>, mut posts: mpsc::Receiver<Post>, addr: Addr<SessionActor>) {
+async fn send_in_order(link: Arc<dyn Link>, mut posts: mpsc::Receiver<Post>, addr: Recipient<Event>) {
     while let Some(Post { body, question }) = posts.recv().await {
         let deadline = clock::std_instant(clock::now().plus(POST_DEADLINE));
         let result = link.post(body, deadline).await;

@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, LazyLock};
 
-use actix::Addr;
+use actix::Recipient;
 use async_trait::async_trait;
 use sessiongate_targets::{LinkEvent, LinkSink, SinkClosed};
 use tokio::sync::Semaphore;
 
-use super::actor::{Event, SessionActor};
 use super::core::{Generation, Input};
+use super::event::Event;
 
 /// Messages of one link that may wait to be stored: a target that is faster than the disk waits.
 const WINDOW: usize = 32;
@@ -19,7 +19,7 @@ static DELIVERIES: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphor
 
 /// Hands a link's events to the actor, each awaited: a session that is busy holds its targets' reading back.
 pub(super) struct SessionSink {
-    pub(super) addr: Addr<SessionActor>,
+    pub(super) addr: Recipient<Event>,
     pub(super) target: Arc<str>,
     pub(super) generation: Generation,
     /// Room for messages that are not durable yet.
@@ -29,7 +29,7 @@ pub(super) struct SessionSink {
 // === impl SessionSink ===
 
 impl SessionSink {
-    pub(super) fn new(addr: Addr<SessionActor>, target: Arc<str>, generation: Generation) -> Self {
+    pub(super) fn new(addr: Recipient<Event>, target: Arc<str>, generation: Generation) -> Self {
         Self { addr, target, generation, window: Arc::new(Semaphore::new(WINDOW)) }
     }
 }

@@ -10,9 +10,9 @@ use sessiongate_protocol::text::short;
 use sessiongate_protocol::{Message, Notification, RawJson, Request, Response, ResponseBody, codes, jsonrpc, progress};
 use sessiongate_targets::{CallReply, LinkEvent, Origin, TargetError};
 
-use super::links::{ACCEPTED, LinkState};
+use super::links::LinkState;
 use super::requests::LOG_LEVELS;
-use super::{CallId, CallKind, Effect, Env, Generation, SessionCore, Step};
+use super::{ACCEPTED, CallId, CallKind, Effect, Env, Generation, SessionCore, Step};
 use crate::catalogue::ListKind;
 use crate::settings::{Listing, Naming};
 

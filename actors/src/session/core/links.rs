@@ -17,8 +17,6 @@ use crate::catalogue::ServerCapabilities;
 
 /// A call is sent again this often at most, and only while its target certainly did not accept it.
 const MAX_ATTEMPTS: u8 = 2;
-/// The number of attempts that says that a target took the call, so that it is never sent again.
-pub(super) const ACCEPTED: u8 = u8::MAX;
 /// First and longest wait before a lost downstream session is opened again for its subscriptions.
 const REOPEN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// 2025-01-01, in milliseconds since the Unix epoch.

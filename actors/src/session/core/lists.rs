@@ -7,8 +7,7 @@ use sessiongate_protocol::members::Members;
 use sessiongate_protocol::{RawJson, ResponseBody, jsonrpc};
 
 use super::replies::Failure;
-use super::requests::Outgoing;
-use super::{CallKind, Env, SessionCore, Step, object_with};
+use super::{CallKind, Env, Outgoing, SessionCore, Step, object_with};
 
 // === impl SessionCore ===
 

@@ -39,6 +39,9 @@ use self::streams::Streams;
 use crate::catalogue::ListHashes;
 use crate::settings::GatewaySettings;
 
+/// The number of attempts that says that a target took the call, so that it is never sent again.
+const ACCEPTED: u8 = u8::MAX;
+
 /// One client session: what it is, what runs in it, what waits in it.
 pub struct SessionCore {
     settings: Arc<GatewaySettings>,
@@ -90,6 +93,15 @@ struct Call {
     last_event: Option<Box<str>>,
     started: Timestamp,
     deadline: Timestamp,
+}
+
+/// What is needed to send a request downstream.
+struct Outgoing {
+    kind: CallKind,
+    target: Arc<str>,
+    /// As the client named it, for the log.
+    name: Option<Box<str>>,
+    params: Option<RawJson>,
 }
 
 /// Where a call's answer goes.

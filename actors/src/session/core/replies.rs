@@ -4,8 +4,7 @@ use bytes::Bytes;
 use sessiongate_protocol::{RawJson, RequestId, ResponseBody, codes, jsonrpc};
 use sessiongate_targets::TargetError;
 
-use super::links::ACCEPTED;
-use super::{Answer, Call, CallId, CallKind, CallSummary, Effect, Env, Reply, SessionCore, Step};
+use super::{ACCEPTED, Answer, Call, CallId, CallKind, CallSummary, Effect, Env, Reply, SessionCore, Step};
 
 /// Why the gateway ends a call itself.
 pub(super) struct Failure {

@@ -8,7 +8,7 @@ use sessiongate_protocol::text::short;
 use sessiongate_protocol::{RawJson, Request, ResponseBody, codes, jsonrpc, meta};
 
 use super::replies::Failure;
-use super::{Call, CallId, CallKind, Effect, Env, Generation, Reply, SessionCore, Step};
+use super::{Call, CallId, CallKind, Effect, Env, Generation, Outgoing, Reply, SessionCore, Step};
 use crate::catalogue::{ListKind, Route};
 use crate::error::SessionError;
 use crate::settings::Listing;
@@ -22,15 +22,6 @@ const SUBSCRIPTIONS: usize = 256;
 
 /// Longest URI of a resource, in bytes.
 const MAX_URI: usize = 8192;
-
-/// What is needed to send a request downstream.
-pub(super) struct Outgoing {
-    pub(super) kind: CallKind,
-    pub(super) target: Arc<str>,
-    /// As the client named it, for the log.
-    pub(super) name: Option<Box<str>>,
-    pub(super) params: Option<RawJson>,
-}
 
 // === impl SessionCore ===
 

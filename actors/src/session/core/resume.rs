@@ -7,11 +7,11 @@ use bytes::Bytes;
 use sessiongate_storage::{StoredSession, Timestamp};
 use sessiongate_targets::TargetError;
 
-use super::links::{ACCEPTED, LinkState};
+use super::links::LinkState;
 use super::questions::Question;
 use super::record::{CALL, QUESTION, Record, StoredCall};
 use super::streams::Streams;
-use super::{Call, CallId, Env, Generation, Reply, SessionCore, Step};
+use super::{ACCEPTED, Call, CallId, Env, Generation, Reply, SessionCore, Step};
 use crate::settings::GatewaySettings;
 
 // === impl SessionCore ===
