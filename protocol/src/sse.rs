@@ -1,6 +1,6 @@
 //! Writing SSE frames. The log stores them encoded, so that a replay writes bytes.
 
-use std::fmt::Write as _;
+use std::io::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,15 +15,15 @@ pub const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
 /// Line breaks in JSON text stand between tokens only (strings escape them), so they become spaces and the event
 /// stays one `data` line.
 pub fn message(id: EventId, json: &[u8]) -> Bytes {
-    let text = String::from_utf8_lossy(json);
-    let mut out = String::with_capacity(json.len() + 48);
+    let mut out = Vec::with_capacity(json.len() + 64);
+    // Writing to a vector cannot fail.
     let _ = write!(out, "id: {id}\nevent: message\ndata: ");
-    if text.bytes().any(|byte| byte == b'\n' || byte == b'\r') {
-        out.extend(text.chars().map(|c| if c == '\n' || c == '\r' { ' ' } else { c }));
-    } else {
-        out.push_str(&text);
+    let start = out.len();
+    out.extend_from_slice(json);
+    while let Some(at) = memchr::memchr2(b'\n', b'\r', &out[start..]) {
+        out[start + at] = b' ';
     }
-    out.push_str("\n\n");
+    out.extend_from_slice(b"\n\n");
     out.into()
 }
 

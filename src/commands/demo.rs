@@ -32,7 +32,7 @@ pub(super) async fn run(args: &DemoArgs, log: impl Fn(LogConfig) -> LogConfig) -
     if !errors.is_empty() {
         return fail(USAGE, &config::ConfigErrors(errors));
     }
-    gateway::init_logging(&log(LogConfig { level: "warn".to_owned(), ..config.log.clone() }));
+    let _log = gateway::init_logging(&log(LogConfig { level: "warn".to_owned(), ..config.log.clone() }));
     let folder = config.data_dir.clone();
     let code = serve::start(config, None, Box::new(print_ready)).await;
     if args.data_dir.is_none() {

@@ -13,7 +13,7 @@ pub(super) async fn run(args: &ServeArgs, log: impl Fn(LogConfig) -> LogConfig) 
         Ok(config) => config,
         Err(errors) => return fail(USAGE, &errors),
     };
-    gateway::init_logging(&log(config.log.clone()));
+    let _log = gateway::init_logging(&log(config.log.clone()));
     for remark in config::advice(&config) {
         tracing::warn!("{remark}");
     }

@@ -1,5 +1,6 @@
 //! Watches a configuration file and reads it again when it changes.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,9 +27,17 @@ const POLL: Duration = Duration::from_secs(30);
 pub fn watch(path: &Path, current: Config) -> Result<mpsc::Receiver<Result<Config, ConfigErrors>>, ConfigErrors> {
     // A full queue means that a look is due already.
     let (wake, woken) = mpsc::channel::<()>(1);
+    let names = Names::of(path);
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // Reading the file is an access too: to wake for it would never end.
-        if !event.is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
+        // Reading the file is an access too: to wake for it would never end. Other files of the folder do not matter,
+        // perhaps one of them is the log.
+        let concerns = match event {
+            Ok(event) => {
+                !matches!(event.kind, EventKind::Access(_)) && event.paths.iter().any(|path| names.concern(path))
+            }
+            Err(_) => true,
+        };
+        if concerns {
             let _ = wake.try_send(());
         }
     })
@@ -40,6 +49,24 @@ pub fn watch(path: &Path, current: Config) -> Result<mpsc::Receiver<Result<Confi
     let path = path.to_path_buf();
     tokio::spawn(follow(path, current, watcher, woken, changes));
     Ok(receiver)
+}
+
+/// The names under which the file may appear in its folders.
+struct Names(Vec<OsString>);
+
+impl Names {
+    fn of(path: &Path) -> Self {
+        let real = path.canonicalize().ok();
+        let names = [Some(path), real.as_deref()].into_iter().flatten();
+        Self(names.filter_map(|path| path.file_name().map(OsString::from)).collect())
+    }
+
+    fn concern(&self, path: &Path) -> bool {
+        path.file_name().is_none_or(|name| {
+            // Kubernetes moves links whose names begin with two dots.
+            self.0.iter().any(|known| known == name) || name.to_string_lossy().starts_with("..")
+        })
+    }
 }
 
 /// The folder of the path, and the folder of the file that it finally leads to.

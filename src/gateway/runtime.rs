@@ -189,6 +189,13 @@ impl Runtime {
         }
     }
 
+    /// Folds what was measured since the last time: without it the recorder keeps every single measurement.
+    pub fn keep_metrics_small(&self) {
+        if let Some(metrics) = &self.metrics {
+            metrics.run_upkeep();
+        }
+    }
+
     /// Metrics in Prometheus text.
     pub fn render_metrics(&self) -> String {
         metrics::gauge!("sessiongate_sessions").set(self.directory.count_all() as f64);

@@ -20,7 +20,7 @@ use crate::http;
 /// How long the word that the gateway is ready waits for targets that were never reached.
 const FIRST_SYNC: Duration = Duration::from_secs(10);
 /// Between two looks for sessions that expired while nobody had them in memory.
-const SWEEP: Duration = Duration::from_secs(10);
+const SWEEP: Duration = Duration::from_secs(5);
 /// The name under which the sealing key is stored.
 const SEAL_KEY: &str = "seal-key";
 
@@ -110,7 +110,7 @@ pub async fn serve(serving: Serving) -> Result<(), ServeError> {
     };
     let _ = tokio::time::timeout(FIRST_SYNC, first).await;
     on_ready(&Ready { base_url, endpoints });
-    let sweeper = actix_rt::spawn(sweep(directory));
+    let sweeper = actix_rt::spawn(sweep(directory, runtime.clone()));
     let last = run(config, watch, &runtime, bound.address).await?;
     tracing::info!("shutting down");
     let limit = last.shutdown_timeout;
@@ -165,10 +165,11 @@ fn base_url(config: &Config, address: SocketAddr) -> String {
     }
 }
 
-async fn sweep(directory: Arc<SessionDirectory>) {
+async fn sweep(directory: Arc<SessionDirectory>, runtime: Data<Runtime>) {
     let mut ticks = tokio::time::interval(SWEEP);
     loop {
         ticks.tick().await;
+        runtime.keep_metrics_small();
         match directory.sweep().await {
             Ok(0) => {}
             Ok(swept) => tracing::debug!(swept, "expired sessions removed"),

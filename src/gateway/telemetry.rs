@@ -1,6 +1,7 @@
 //! Logs and metrics.
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogConfig, LogFormat};
@@ -11,14 +12,19 @@ const DURATIONS: [f64; 12] = [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0
 /// Libraries that tell what nobody asked, at the level of the gateway's own news.
 const QUIET: &str = "actix_server=warn,actix_web=warn,hyper=warn,reqwest=warn,rmcp=warn,sled=warn";
 
-/// Starts logging to stderr; the environment's `RUST_LOG` overrules. A second call changes nothing.
-pub fn init_logging(log: &LogConfig) {
+/// Starts logging to stderr; the environment's `RUST_LOG` overrules. A second call changes nothing. Lines are written by
+/// a thread of their own, so that a slow reader of stderr holds no call up; what it cannot take is dropped and counted
+/// there. The guard writes the rest when it is dropped.
+#[must_use]
+pub fn init_logging(log: &LogConfig) -> WorkerGuard {
+    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("{},{QUIET}", log.level)));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     let _ = match log.format {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
         LogFormat::Human => builder.with_target(false).try_init(),
     };
+    guard
 }
 
 /// Installs the process's metrics; none if something else did so before (tests with several gateways in one process).

@@ -1,6 +1,7 @@
 //! The guarded HTTP clients that all targets of a gateway share.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::redirect;
@@ -9,15 +10,33 @@ use url::Url;
 use crate::error::TargetError;
 use crate::guard::{AddressPolicy, GuardedResolver};
 
-/// Two connection pools behind one address policy: one for calls, one for standing streams.
+/// Two connection pools behind one address policy: one for calls, one for standing streams; and both for each of the
+/// gateway's worker threads, because a pooled connection is driven by the thread that opened it, and a call of another
+/// thread would wake that one for each piece of it.
 ///
 /// Streams have a pool of their own on HTTP/1.1: on HTTP/2 long-lived streams use up the connection's concurrent
 /// streams, and further requests would hang in the pool.
 #[derive(Clone, Debug)]
 pub struct HttpClients {
-    pub(crate) calls: reqwest::Client,
-    pub(crate) streams: reqwest::Client,
-    policy: Arc<AddressPolicy>,
+    /// The first is always there; the others are made by the first thread that needs them.
+    pairs: Arc<[OnceLock<Pair>; THREADS]>,
+    options: Arc<HttpOptions>,
+}
+
+#[derive(Debug)]
+struct Pair {
+    calls: reqwest::Client,
+    streams: reqwest::Client,
+}
+
+/// Threads with pools of their own; more of them share.
+const THREADS: usize = 16;
+
+/// Numbers the threads that send requests.
+static NEXT_THREAD: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static THREAD: usize = NEXT_THREAD.fetch_add(1, Ordering::Relaxed) % THREADS;
 }
 
 /// How the clients connect.
@@ -50,7 +69,50 @@ impl HttpClients {
     /// # Errors
     /// [`TargetError::Unreachable`] where TLS cannot be set up on this host.
     pub fn new(options: HttpOptions) -> Result<Self, TargetError> {
-        let policy = Arc::new(options.policy);
+        let pairs: [OnceLock<Pair>; THREADS] = std::array::from_fn(|_| OnceLock::new());
+        let _ = pairs[0].set(Pair::new(&options)?);
+        Ok(Self { pairs: Arc::new(pairs), options: Arc::new(options) })
+    }
+
+    /// For everything but standing streams.
+    pub(crate) fn calls(&self) -> &reqwest::Client {
+        &self.pair().calls
+    }
+
+    /// For standing streams.
+    pub(crate) fn streams(&self) -> &reqwest::Client {
+        &self.pair().streams
+    }
+
+    fn pair(&self) -> &Pair {
+        let slot = &self.pairs[THREAD.with(|thread| *thread)];
+        if let Some(pair) = slot.get() {
+            return pair;
+        }
+        match Pair::new(&self.options) {
+            Ok(pair) => slot.get_or_init(|| pair),
+            Err(error) => {
+                tracing::warn!(?error, "a thread shares the connections of the first one");
+                // Made by `new`, else there would be no `self`.
+                self.pairs[0].wait()
+            }
+        }
+    }
+
+    /// Refuses what can be refused without resolving; see [`AddressPolicy::check_url`].
+    ///
+    /// # Errors
+    /// [`TargetError::AddressRefused`].
+    pub fn check_url(&self, url: &Url) -> Result<(), TargetError> {
+        self.options.policy.check_url(url)
+    }
+}
+
+// === impl Pair ===
+
+impl Pair {
+    fn new(options: &HttpOptions) -> Result<Self, TargetError> {
+        let policy = Arc::new(options.policy.clone());
         let build = |builder: reqwest::ClientBuilder| {
             builder
                 .user_agent(USER_AGENT)
@@ -68,19 +130,7 @@ impl HttpClients {
                 .build()
                 .map_err(|error| TargetError::Unreachable { detail: format!("cannot set up the client: {error}") })
         };
-        Ok(Self {
-            calls: build(reqwest::Client::builder())?,
-            streams: build(reqwest::Client::builder().http1_only())?,
-            policy,
-        })
-    }
-
-    /// Refuses what can be refused without resolving; see [`AddressPolicy::check_url`].
-    ///
-    /// # Errors
-    /// [`TargetError::AddressRefused`].
-    pub fn check_url(&self, url: &Url) -> Result<(), TargetError> {
-        self.policy.check_url(url)
+        Ok(Self { calls: build(reqwest::Client::builder())?, streams: build(reqwest::Client::builder().http1_only())? })
     }
 }
 
