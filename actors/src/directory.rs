@@ -8,10 +8,11 @@ use std::time::Duration;
 use aws_lc_rs::{digest, rand};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::StreamExt;
 use parking_lot::Mutex;
 use sessiongate_protocol::{RawJson, Revision, StreamId};
 use sessiongate_storage::{Acquired, NodeId, SessionKey, SessionStore, StoreError};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, oneshot};
 
 use crate::clock;
 use crate::error::SessionError;
@@ -25,6 +26,10 @@ const SHARDS: usize = 64;
 const LEASE: Duration = Duration::from_secs(30);
 /// Longest wait for the disk while a client waits.
 const STORE_DEADLINE: Duration = Duration::from_secs(10);
+/// Sessions that are ended or stored at once.
+const AT_ONCE: usize = 256;
+/// Expired sessions read at once.
+const SWEEP: usize = 256;
 /// Random bytes of a session id.
 const ID_BYTES: usize = 24;
 
@@ -33,10 +38,17 @@ pub struct SessionDirectory {
     shards: Vec<Mutex<HashMap<SessionKey, Arc<Slot>>>>,
     store: Arc<dyn SessionStore>,
     node: NodeId,
-    /// Sessions by principal, live and stored.
-    principals: Mutex<HashMap<Box<str>, usize>>,
+    /// Sessions by gateway and principal, live and stored.
+    principals: Mutex<HashMap<Holder, usize>>,
     total: AtomicUsize,
     max_total: usize,
+}
+
+/// A gateway and a principal.
+type Holder = (Box<str>, Box<str>);
+
+fn holder(gateway: &str, principal: &str) -> Holder {
+    (gateway.into(), principal.into())
 }
 
 /// A session on its way into memory, or in it. The cell makes many requests wait for one resumption.
@@ -59,6 +71,40 @@ pub struct NewSession {
     pub capabilities: RawJson,
     /// `clientInfo`.
     pub client_info: RawJson,
+}
+
+/// The place of an ephemeral session in the counts.
+struct Counted {
+    directory: Arc<SessionDirectory>,
+    gateway: Arc<str>,
+    principal: Box<str>,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.directory.uncount(&self.gateway, &self.principal);
+    }
+}
+
+/// Takes a slot away that nobody filled, also when its request is cut off in the middle.
+struct SlotGuard<'a> {
+    directory: &'a SessionDirectory,
+    key: SessionKey,
+    slot: &'a Arc<Slot>,
+}
+
+impl Drop for SlotGuard<'_> {
+    fn drop(&mut self) {
+        if self.slot.handle.get().is_none() {
+            let mut shard = self.directory.shard(self.key).lock();
+            // Two: the table's and this request's. More of them wait for the same session.
+            if Arc::strong_count(self.slot) == 2
+                && shard.get(&self.key).is_some_and(|known| Arc::ptr_eq(known, self.slot))
+            {
+                shard.remove(&self.key);
+            }
+        }
+    }
 }
 
 // === impl Principal ===
@@ -115,31 +161,33 @@ impl SessionDirectory {
                 if summary.expires <= clock::now() {
                     self.store.delete(summary.key).await?;
                 } else if let Ok(record) = Record::parse(&summary.record) {
-                    self.count(&record.facts.principal);
+                    self.count(&record.facts.gateway, &record.facts.principal);
                     found += 1;
                 }
             }
         }
     }
 
-    fn count(&self, principal: &str) {
+    fn count(&self, gateway: &str, principal: &str) {
         self.total.fetch_add(1, Ordering::Relaxed);
-        *self.principals.lock().entry(principal.into()).or_default() += 1;
+        *self.principals.lock().entry(holder(gateway, principal)).or_default() += 1;
     }
 
-    fn uncount(&self, principal: &str) {
-        self.total.fetch_sub(1, Ordering::Relaxed);
+    fn uncount(&self, gateway: &str, principal: &str) {
+        // Never below zero: a count that is off by one must not shut everybody out.
+        let _ = self.total.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |total| Some(total.saturating_sub(1)));
         let mut principals = self.principals.lock();
-        if let Some(count) = principals.get_mut(principal) {
+        let holder = holder(gateway, principal);
+        if let Some(count) = principals.get_mut(&holder) {
             *count = count.saturating_sub(1);
             if *count == 0 {
-                principals.remove(principal);
+                principals.remove(&holder);
             }
         }
     }
 
     /// Room for one more session of a principal, taken.
-    fn admit(&self, principal: &Principal, limit: usize) -> Result<(), SessionError> {
+    fn admit(&self, gateway: &str, principal: &Principal, limit: usize) -> Result<(), SessionError> {
         let bound = |what, limit| {
             metrics::counter!("sessiongate_bounds_reached_total", "bound" => what).increment(1);
             Err(SessionError::Bound { what, limit, remedy: "end one with DELETE, or wait until one expires" })
@@ -148,7 +196,7 @@ impl SessionDirectory {
             return bound("sessions of the gateway", self.max_total);
         }
         let mut principals = self.principals.lock();
-        let count = principals.entry(principal.hash.clone()).or_default();
+        let count = principals.entry(holder(gateway, &principal.hash)).or_default();
         if *count >= limit {
             return bound("sessions of this principal", limit);
         }
@@ -165,12 +213,21 @@ impl SessionDirectory {
         new: NewSession,
     ) -> Result<(String, Arc<SessionHandle>), SessionError> {
         let settings = gateway.settings();
-        self.admit(principal, settings.sessions.max_per_principal)?;
-        let created = self.create_admitted(gateway, principal, new).await;
-        if created.is_err() {
-            self.uncount(principal.as_str());
-        }
-        created
+        self.admit(&gateway.name, principal, settings.sessions.max_per_principal)?;
+        // A client that hangs up takes its request with it: what was begun is finished apart from it, so that no count
+        // and no session stays that nobody knows of.
+        let (sender, created) = oneshot::channel();
+        let (directory, gateway, principal) = (self.clone(), gateway.clone(), principal.clone());
+        actix_rt::spawn(async move {
+            let created = directory.create_admitted(&gateway, &principal, new).await;
+            if created.is_err() {
+                directory.uncount(&gateway.name, principal.as_str());
+            }
+            if let Err(Ok((_, handle))) = sender.send(created) {
+                let _ = handle.end(EndReason::Deleted).await;
+            }
+        });
+        created.await.unwrap_or(Err(SessionError::Crashed))
     }
 
     async fn create_admitted(
@@ -210,6 +267,10 @@ impl SessionDirectory {
         principal: &Principal,
         new: NewSession,
     ) -> Result<Arc<SessionHandle>, SessionError> {
+        let limit = gateway.settings().sessions.max_per_principal;
+        self.admit(&gateway.name, principal, limit)?;
+        let counted =
+            Counted { directory: self.clone(), gateway: gateway.name.clone(), principal: principal.hash.clone() };
         let mut random = [0u8; 16];
         rand::fill(&mut random)
             .map_err(|_| StoreError::Unavailable("the operating system gives no random numbers".into()))?;
@@ -219,7 +280,7 @@ impl SessionDirectory {
         };
         let facts = facts(gateway, principal, new);
         let core = SessionCore::new(gateway.settings(), facts, gateway.catalogue().hashes());
-        let nothing = Box::new(|_: Option<EndReason>| {});
+        let nothing = Box::new(move |_: Option<EndReason>| drop(counted));
         let handle = SessionActor::launch(gateway.clone(), core, lease, None, CallId(1), HashMap::new(), nothing);
         Ok(Arc::new(handle))
     }
@@ -249,6 +310,7 @@ impl SessionDirectory {
                     }
                 }
             };
+            let _guard = SlotGuard { directory: self, key, slot: &slot };
             match slot.handle.get_or_try_init(|| self.resume(&slot, gateway, key)).await {
                 Ok(handle) if handle.is_alive() => return Ok(handle.clone()),
                 Ok(_) => self.remove(key, &slot),
@@ -274,13 +336,23 @@ impl SessionDirectory {
         gateway: &Arc<Gateway>,
         key: SessionKey,
     ) -> Result<Arc<SessionHandle>, SessionError> {
+        // Most ids that are not live are not stored either: those cost one read.
+        if self.store.load(key).await?.is_none_or(|stored| stored.expires <= clock::now()) {
+            return Err(SessionError::NotFound);
+        }
         // The lease first: what the session's last actor still writes is refused from here on, so that what is read
         // is the end of the story.
         let lease = match self.store.acquire(key, &self.node, LEASE).await? {
             Acquired::Granted(lease) => lease,
             Acquired::HeldBy { .. } => return Err(SessionError::Overloaded),
         };
-        let found = self.store.load(key).await?.filter(|stored| stored.expires > clock::now());
+        let found = match self.store.load(key).await {
+            Ok(found) => found,
+            Err(error) => {
+                let _ = self.store.release(lease).await;
+                return Err(error.into());
+            }
+        };
         let Some(stored) = found else {
             let _ = self.store.release(lease).await;
             return Err(SessionError::NotFound);
@@ -313,6 +385,7 @@ impl SessionDirectory {
     ) -> Arc<SessionHandle> {
         let (directory, slot) = (Arc::downgrade(self), Arc::downgrade(slot));
         let (key, principal, held) = (lease.key, core.facts().principal.clone(), lease.clone());
+        let gateway_name = gateway.name.clone();
         let on_stop = Box::new(move |ended: Option<EndReason>| {
             let Some(directory) = directory.upgrade() else { return };
             // Another actor may have the key by now.
@@ -320,7 +393,7 @@ impl SessionDirectory {
                 directory.remove(key, &slot);
             }
             if let Some(reason) = ended {
-                directory.uncount(&principal);
+                directory.uncount(&gateway_name, &principal);
                 metrics::counter!("sessiongate_sessions_ended_total", "reason" => reason.as_str()).increment(1);
             }
             actix_rt::spawn(async move {
@@ -359,7 +432,18 @@ impl SessionDirectory {
     /// Ends sessions whose time is over while nobody has them in memory. Call it now and then.
     pub async fn sweep(&self) -> Result<usize, StoreError> {
         let mut swept = 0;
-        for key in self.store.expired(clock::now(), 256).await? {
+        loop {
+            let found = self.sweep_some().await?;
+            swept += found;
+            if found < SWEEP {
+                return Ok(swept);
+            }
+        }
+    }
+
+    async fn sweep_some(&self) -> Result<usize, StoreError> {
+        let mut swept = 0;
+        for key in self.store.expired(clock::now(), SWEEP).await? {
             let live = self.shard(key).lock().get(&key).and_then(|slot| slot.handle.get().cloned());
             match live.filter(|handle| handle.is_alive()) {
                 // Its own timer ends it; this makes sure.
@@ -367,15 +451,10 @@ impl SessionDirectory {
                     let _ = handle.end(EndReason::Expired).await;
                 }
                 None => {
-                    let principal = self
-                        .store
-                        .load(key)
-                        .await?
-                        .and_then(|stored| Record::parse(&stored.record).ok())
-                        .map(|record| record.facts.principal);
+                    let stored = self.store.load(key).await?;
                     self.store.delete(key).await?;
-                    if let Some(principal) = principal {
-                        self.uncount(&principal);
+                    if let Some(record) = stored.and_then(|stored| Record::parse(&stored.record).ok()) {
+                        self.uncount(&record.facts.gateway, &record.facts.principal);
                     }
                     metrics::counter!("sessiongate_sessions_ended_total", "reason" => EndReason::Expired.as_str())
                         .increment(1);
@@ -396,16 +475,24 @@ impl SessionDirectory {
         let Some(stored) = self.store.load(key).await? else { return Ok(false) };
         self.store.delete(key).await?;
         if let Ok(record) = Record::parse(&stored.record) {
-            self.uncount(&record.facts.principal);
+            self.uncount(&record.facts.gateway, &record.facts.principal);
         }
         Ok(true)
     }
 
     /// Ends the live sessions of a gateway that is no longer configured; stored ones expire.
     pub async fn gateway_removed(&self, gateway: &str) {
-        for handle in self.live().into_iter().filter(|handle| handle.gateway() == gateway) {
-            let _ = handle.end(EndReason::GatewayRemoved).await;
-        }
+        self.end_where(gateway, EndReason::GatewayRemoved, |_| true).await;
+    }
+
+    /// Ends the live sessions of a gateway whose principal's hash `ends`.
+    pub async fn end_where(&self, gateway: &str, reason: EndReason, ends: impl Fn(&str) -> bool) {
+        let found = self.live().into_iter().filter(|handle| handle.gateway() == gateway && ends(handle.principal()));
+        futures_util::stream::iter(found)
+            .for_each_concurrent(AT_ONCE, |handle| async move {
+                let _ = handle.end(reason).await;
+            })
+            .await;
     }
 
     /// All live sessions, to be looked at.
@@ -423,11 +510,14 @@ impl SessionDirectory {
     pub async fn shut_down(&self) {
         let live = self.live();
         let count = live.len();
-        for handle in live {
-            if let Err(error) = handle.shut_down().await {
-                tracing::debug!(session = %handle.key(), %error, "a session did not shut down in order");
-            }
-        }
+        // Many at once, so that their writes share a flush.
+        futures_util::stream::iter(live)
+            .for_each_concurrent(AT_ONCE, |handle| async move {
+                if let Err(error) = handle.shut_down().await {
+                    tracing::debug!(session = %handle.key(), %error, "a session did not shut down in order");
+                }
+            })
+            .await;
         tracing::info!(sessions = count, "sessions stored");
     }
 }

@@ -1,5 +1,6 @@
 //! Keeps a gateway's targets synchronised and its catalogue published.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -77,23 +78,31 @@ impl TargetSupervisor {
     /// Makes the targets what `plans` says: what did not change goes on, what did is replaced, what is not there any
     /// more ends. Sessions lose only the downstream sessions of targets that were replaced or removed.
     pub async fn apply(self: &Arc<Self>, settings: GatewaySettings, plans: Vec<TargetPlan>) {
-        let mut old: Vec<Supervised> = std::mem::take(&mut *self.supervised.lock());
-        let mut next = Vec::with_capacity(plans.len());
+        // What must be waited for comes first: from there on nothing else sees a half of the change.
+        let mut stored = HashMap::new();
+        for plan in &plans {
+            if self.fingerprint_of(&plan.settings.name) != Some(plan.fingerprint) {
+                stored.insert(plan.settings.name.clone(), self.load(&plan.settings.name).await);
+            }
+        }
         let mut replaced = Vec::new();
+        let mut gone = Vec::new();
+        let mut next = Vec::with_capacity(plans.len());
+        let mut supervised = self.supervised.lock();
         for plan in plans {
-            let known = old.iter().position(|known| known.settings.name == plan.settings.name);
-            match known.map(|at| old.swap_remove(at)) {
+            let name = plan.settings.name.clone();
+            let known = supervised.iter().position(|known| known.settings.name == name);
+            match known.map(|at| supervised.swap_remove(at)) {
                 Some(known) if known.fingerprint == plan.fingerprint => {
                     next.push(Supervised { settings: plan.settings, ..known });
                 }
                 known => {
-                    let name = plan.settings.name.clone();
                     if let Some(known) = known {
                         known.sync.stop();
                         replaced.push(name.clone());
                     }
-                    let catalogue = self.load(&name).await;
-                    let sync = self.start(&name, plan.target.clone(), catalogue.clone());
+                    let catalogue = stored.remove(&name).flatten();
+                    let sync = self.start(&name, plan.fingerprint, plan.target.clone(), catalogue.clone());
                     next.push(Supervised {
                         settings: plan.settings,
                         target: plan.target,
@@ -104,26 +113,36 @@ impl TargetSupervisor {
                 }
             }
         }
-        for gone in old {
-            gone.sync.stop();
-            replaced.push(gone.settings.name.clone());
-            if let Err(error) = self.store.delete_catalogue(&self.gateway.name, &gone.settings.name).await {
-                tracing::warn!(target_name = &*gone.settings.name, %error, "a catalogue could not be removed");
-            }
+        for old in std::mem::replace(&mut *supervised, next) {
+            old.sync.stop();
+            replaced.push(old.settings.name.clone());
+            gone.push(old.settings.name);
         }
-        let targets: Targets = next.iter().map(|known| (known.settings.name.clone(), known.target.clone())).collect();
-        *self.supervised.lock() = next;
+        let targets: Targets =
+            supervised.iter().map(|known| (known.settings.name.clone(), known.target.clone())).collect();
+        drop(supervised);
         self.gateway.set_targets(targets);
         self.gateway.set_settings(settings);
         for target in replaced {
             self.directory.target_replaced(&self.gateway.name, &target);
         }
         self.publish();
+        for target in gone {
+            if let Err(error) = self.store.delete_catalogue(&self.gateway.name, &target).await {
+                tracing::warn!(target_name = &*target, %error, "a catalogue could not be removed");
+            }
+        }
+    }
+
+    fn fingerprint_of(&self, target: &str) -> Option<u64> {
+        let supervised = self.supervised.lock();
+        supervised.iter().find(|known| &*known.settings.name == target).map(|known| known.fingerprint)
     }
 
     fn start(
         self: &Arc<Self>,
         name: &Arc<str>,
+        fingerprint: u64,
         target: Arc<dyn Target>,
         last_good: Option<Arc<TargetCatalogue>>,
     ) -> SyncHandle {
@@ -131,7 +150,7 @@ impl TargetSupervisor {
         let owner = name.clone();
         let publish = Arc::new(move |catalogue: Arc<TargetCatalogue>| {
             if let Some(supervisor) = weak.upgrade() {
-                supervisor.synchronised(&owner, catalogue);
+                supervisor.synchronised(&owner, fingerprint, catalogue);
             }
         });
         TargetSync::launch(target, last_good, publish)
@@ -147,10 +166,13 @@ impl TargetSupervisor {
         }
     }
 
-    fn synchronised(self: &Arc<Self>, target: &Arc<str>, catalogue: Arc<TargetCatalogue>) {
+    fn synchronised(self: &Arc<Self>, target: &Arc<str>, fingerprint: u64, catalogue: Arc<TargetCatalogue>) {
         {
             let mut supervised = self.supervised.lock();
-            let Some(known) = supervised.iter_mut().find(|known| known.settings.name == *target) else { return };
+            // The result of a target that was replaced meanwhile says nothing of its successor.
+            let mut all = supervised.iter_mut();
+            let found = all.find(|known| known.settings.name == *target && known.fingerprint == fingerprint);
+            let Some(known) = found else { return };
             known.catalogue = Some(catalogue.clone());
         }
         self.publish();

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use ipnet::IpNet;
 use sessiongate_actors::settings::{EventLogBounds, GatewaySettings, Listing, Naming, SessionSettings, TargetSettings};
 use sessiongate_actors::supervisor::TargetPlan;
 use sessiongate_targets::{
-    AddressPolicy, HttpClients, HttpOptions, HttpTarget, HttpTargetOptions, ProcessBound, ProcessMode, SecretEnv,
-    SecretHeaders, StdioTarget, StdioTargetOptions, Target, TargetError, Transport,
+    AddressPolicy, Hello, HttpClients, HttpOptions, HttpTarget, HttpTargetOptions, Link, LinkSink, ProcessBound,
+    ProcessMode, SavedLink, SecretEnv, SecretHeaders, StdioTarget, StdioTargetOptions, Target, TargetError, Transport,
+    Welcome,
 };
 
 use crate::config::{self, Config, GatewayConfig, McpConfig, TargetConfig};
@@ -109,8 +111,16 @@ impl Builder {
                         (self.next, made)
                     }
                     Err(error) => {
-                        tracing::error!(gateway = gateway.name, target_name = target.name, %error, "target left out");
-                        continue;
+                        tracing::error!(gateway = gateway.name, target_name = target.name, %error, detail = ?error, "target cannot be used");
+                        match self.known.get(&key) {
+                            // As with a file that cannot be read: what worked goes on.
+                            Some(known) => (known.fingerprint, known.target.clone()),
+                            None => {
+                                self.next += 1;
+                                let broken: Arc<dyn Target> = Arc::new(Broken { name: target.name.clone(), error });
+                                (self.next, broken)
+                            }
+                        }
                     }
                 },
             };
@@ -123,6 +133,13 @@ impl Builder {
             plans.push(TargetPlan { settings, target: made, fingerprint });
         }
         plans
+    }
+
+    /// Forgets targets that are no longer configured, with their connections and secrets.
+    pub(super) fn keep_only(&mut self, config: &Config) {
+        self.known.retain(|(gateway, target), _| {
+            config.gateway(gateway).is_some_and(|gateway| gateway.target(target).is_some())
+        });
     }
 
     fn make(&self, config: &Config, target: &TargetConfig) -> Result<Arc<dyn Target>, TargetError> {
@@ -169,6 +186,27 @@ impl Builder {
                 Ok(Arc::new(StdioTarget::new(options, self.processes.clone())))
             }
         }
+    }
+}
+
+/// A target that cannot be used as it is configured: it is listed, says why, and offers nothing.
+struct Broken {
+    name: String,
+    error: TargetError,
+}
+
+#[async_trait]
+impl Target for Broken {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn open(&self, _: Hello, _: Arc<dyn LinkSink>) -> Result<(Arc<dyn Link>, Welcome), TargetError> {
+        Err(self.error.clone())
+    }
+
+    fn reattach(&self, _: &SavedLink, _: Arc<dyn LinkSink>) -> Option<Arc<dyn Link>> {
+        None
     }
 }
 

@@ -24,6 +24,14 @@ impl ApiKeys {
         self.0.is_empty()
     }
 
+    /// Whether a principal with this hash may still call.
+    pub fn serves(&self, principal: &str) -> bool {
+        match self.0.is_empty() {
+            true => principal == Principal::anonymous().as_str(),
+            false => self.0.values().any(|known| known.as_str() == principal),
+        }
+    }
+
     /// Who holds this key.
     pub fn holder(&self, presented: &str) -> Option<Principal> {
         self.0.get(&hash(presented)).cloned()

@@ -9,6 +9,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use parking_lot::Mutex;
 use sessiongate_actors::directory::SessionDirectory;
 use sessiongate_actors::gateway::Gateway;
+use sessiongate_actors::session::core::EndReason;
 use sessiongate_actors::settings::GatewaySettings;
 use sessiongate_actors::supervisor::{RESYNC_QUEUE, TargetSupervisor};
 use sessiongate_protocol::sealer::Sealer;
@@ -92,6 +93,7 @@ impl Runtime {
         let mut table = HashMap::new();
         for gateway in &config.gateways {
             let settings = build::settings(gateway);
+            self.forget_if_sessions_switched(gateway).await;
             let supervisor = self.supervisor(gateway, settings.clone());
             let plans = self.builder.lock().plans(config, gateway);
             supervisor.apply(settings, plans).await;
@@ -105,6 +107,12 @@ impl Runtime {
             table.insert(gateway.endpoint_path().into_owned(), Arc::new(served));
         }
         self.table.store(Arc::new(table));
+        self.builder.lock().keep_only(config);
+        for served in self.table.load().values() {
+            // A key that was taken away takes its open streams with it.
+            let name = served.gateway.name.clone();
+            self.directory.end_where(&name, EndReason::Administrator, |holder| !served.keys.serves(holder)).await;
+        }
         let gone: Vec<Arc<TargetSupervisor>> = {
             let mut supervisors = self.supervisors.lock();
             let names: Vec<String> =
@@ -114,6 +122,19 @@ impl Runtime {
         for supervisor in gone {
             supervisor.stop();
             self.directory.gateway_removed(&supervisor.gateway().name).await;
+        }
+    }
+
+    /// Sessions on and off keep their sessions in different stores: the gateway is made anew.
+    async fn forget_if_sessions_switched(&self, config: &GatewayConfig) {
+        let served = self.table.load().values().find(|served| *served.gateway.name == *config.name).cloned();
+        if served.is_none_or(|served| served.sessions == config.sessions.settings().is_some()) {
+            return;
+        }
+        let old = self.supervisors.lock().remove(&config.name);
+        if let Some(old) = old {
+            old.stop();
+            self.directory.gateway_removed(&config.name).await;
         }
     }
 

@@ -14,6 +14,9 @@ pub async fn serve(
     mut payload: Payload,
 ) -> Result<HttpResponse, HttpError> {
     runtime.guard().check(&request)?;
+    if runtime.is_shutting_down() {
+        return Err(HttpError::ShuttingDown);
+    }
     let gateway = runtime.gateway_at(request.path()).ok_or(HttpError::NoGateway)?;
     let principal = principal::principal(&gateway, &request)?;
     let caller = Caller { runtime: &runtime, gateway, principal, request: &request };

@@ -8,7 +8,8 @@ use super::{HttpError, stream};
 
 pub async fn serve(caller: &Caller<'_>) -> Result<HttpResponse, HttpError> {
     if !caller.gateway.streaming || !caller.gateway.sessions {
-        return Err(HttpError::Method { method: "GET".into(), allow: "POST, DELETE" });
+        let allow = if caller.gateway.sessions { "POST, DELETE" } else { "POST" };
+        return Err(HttpError::Method { method: "GET".into(), allow });
     }
     let (_, sse) = caller.accepts();
     if !sse {

@@ -5,6 +5,7 @@ use actix_web::http::header::CONTENT_TYPE;
 use serde::Deserialize;
 use sessiongate_actors::directory::NewSession;
 use sessiongate_actors::gateway::Gateway;
+use sessiongate_protocol::members::Members;
 use sessiongate_protocol::{RawJson, Request, ResponseBody, Revision, codes, jsonrpc};
 
 use super::HttpError;
@@ -12,6 +13,9 @@ use super::caller::{Caller, SESSION_ID};
 
 /// Instructions of all targets together, in bytes: clients put them into a prompt.
 const INSTRUCTIONS: usize = 16 * 1024;
+
+/// What a client says of itself, in bytes: it is kept as long as the session, and sent to each target.
+const MAX_SAID: usize = 64 * 1024;
 
 #[derive(Deserialize)]
 struct Params {
@@ -36,6 +40,11 @@ pub async fn serve(caller: &Caller<'_>, request: Request) -> Result<HttpResponse
         Ok(None) => return Ok(refuse(&request, "`params` is missing")),
         Err(error) => return Ok(refuse(&request, &format!("`params` of `initialize`: {error}"))),
     };
+    let said = params.capabilities.len() + params.client_info.len();
+    if said > MAX_SAID || Members::of(&params.capabilities).is_err() || Members::of(&params.client_info).is_err() {
+        let message = format!("`capabilities` and `clientInfo` must be objects, of {MAX_SAID} bytes together at most");
+        return Ok(refuse(&request, &message));
+    }
     let revision = Revision::negotiate(&params.protocol_version);
     if !caller.gateway.sessions {
         let body =

@@ -6,13 +6,16 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::web::{Bytes, Payload};
+use futures_util::{StreamExt, stream};
 use sessiongate_actors::SessionError;
 use sessiongate_actors::session::CallAnswer;
 use sessiongate_protocol::{Message, ParseError, Request};
 
 use super::caller::{Caller, Session, gone};
-use super::{HttpError, body, initialize, stream};
+use super::{HttpError, body, initialize, stream as sse};
 
+/// Requests of a batch that run at once.
+const BATCH_AT_ONCE: usize = 16;
 /// A request follows its session out of memory and back this often.
 const MAX_MOVES: u32 = 3;
 /// A call that is quiet for this long gets a stream, so that proxies see life and the client can resume.
@@ -45,6 +48,10 @@ async fn one(caller: &Caller<'_>, message: Message) -> Result<HttpResponse, Http
         Message::Request(request) => Some(request.id.clone()),
         _ => None,
     };
+    if id.is_none() && !caller.gateway.sessions {
+        // Without a session there is nothing that it could belong to.
+        return Ok(HttpResponse::Accepted().finish());
+    }
     let session = caller.session().await.map_err(|error| with_id(error, id.as_ref()))?;
     match message {
         Message::Request(request) => call(caller, session, request).await,
@@ -91,7 +98,7 @@ async fn call(caller: &Caller<'_>, session: Session, request: Request) -> Result
         CallAnswer::Refused { status, body } => {
             json(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), body)
         }
-        CallAnswer::Stream(attachment) => stream::response(caller, session, attachment),
+        CallAnswer::Stream(attachment) => sse::response(caller, session, attachment),
         CallAnswer::Cancelled => HttpResponse::Accepted().finish(),
     })
 }
@@ -121,10 +128,7 @@ async fn batch(caller: &Caller<'_>, body: &Bytes) -> Result<HttpResponse, HttpEr
     let mut pending = Vec::new();
     for message in messages {
         match message {
-            Message::Request(request) => {
-                let id = request.id.clone();
-                pending.push((id, session.request(request, false)));
-            }
+            Message::Request(request) => pending.push(request),
             Message::Notification(notification) => {
                 session.notification(notification).map_err(|error| HttpError::session(gone(error), None))?;
             }
@@ -137,9 +141,11 @@ async fn batch(caller: &Caller<'_>, body: &Bytes) -> Result<HttpResponse, HttpEr
     if pending.is_empty() {
         return Ok(HttpResponse::Accepted().finish());
     }
-    let answers = pending.into_iter().map(|(id, call)| async move {
+    let session = &session;
+    let answers = pending.into_iter().map(|request| async move {
+        let id = request.id.clone();
         let refused = |error: SessionError| gone(error).body(Some(&id));
-        match call {
+        match session.request(request, false) {
             Ok(call) => match call.answer(QUIET).await {
                 Ok(CallAnswer::Json(body) | CallAnswer::Refused { body, .. }) => Some(body),
                 Ok(CallAnswer::Cancelled) => None,
@@ -150,7 +156,9 @@ async fn batch(caller: &Caller<'_>, body: &Bytes) -> Result<HttpResponse, HttpEr
             Err(error) => Some(refused(error)),
         }
     });
-    let answers: Vec<Bytes> = futures_util::future::join_all(answers).await.into_iter().flatten().collect();
+    // Not all at once: a batch must fit into the bound of calls in flight.
+    let answers: Vec<Option<Bytes>> = stream::iter(answers).buffered(BATCH_AT_ONCE).collect().await;
+    let answers: Vec<Bytes> = answers.into_iter().flatten().collect();
     let mut out = Vec::with_capacity(answers.iter().map(|answer| answer.len() + 1).sum::<usize>() + 2);
     out.push(b'[');
     out.extend_from_slice(&answers.join(&b","[..]));

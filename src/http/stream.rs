@@ -126,7 +126,8 @@ impl Reader {
                 // Too slow: from here on the log is read.
                 Ok(None) => {
                     if !self.attach_again().await {
-                        return None;
+                        self.finished = true;
+                        return Some(sse::retry(self.timing.retry));
                     }
                 }
                 Err(_) if self.seen && self.close_at.is_some_and(|close_at| close_at <= Instant::now()) => {

@@ -183,6 +183,7 @@ impl SessionActor {
         self.acknowledgements.clear();
         self.attaching.clear();
         self.connections.clear();
+        self.ended.clear();
         self.waiting.clear();
         self.stop(None, ctx);
     }
@@ -216,6 +217,7 @@ impl SessionActor {
         let wait = clock::until(at).max(Duration::from_millis(1));
         let timer = ctx.run_later(wait, |actor, ctx| {
             actor.timer = None;
+            actor.core.set_settled(actor.waiting.is_empty());
             actor.step(Input::Tick, ctx);
             if !actor.stopping {
                 let next = actor.core.next_deadline();

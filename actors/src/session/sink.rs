@@ -37,8 +37,9 @@ impl SessionSink {
 #[async_trait]
 impl LinkSink for SessionSink {
     async fn deliver(&self, event: LinkEvent) -> Result<(), SinkClosed> {
-        let room = DELIVERIES.clone().acquire_owned().await.map_err(|_| SinkClosed)?;
+        // The own window first: who waits for it must not hold room that others could use.
         let permit = self.window.clone().acquire_owned().await.map_err(|_| SinkClosed)?;
+        let room = DELIVERIES.clone().acquire_owned().await.map_err(|_| SinkClosed)?;
         let input = Input::Link { target: self.target.clone(), generation: self.generation, event };
         self.addr.send(Event::Link { input, permit: (permit, room) }).await.map_err(|_| SinkClosed)
     }

@@ -12,9 +12,14 @@ use tokio::sync::oneshot;
 use super::fetch::fetch;
 use super::sink::{Heard, catalogue_sink};
 use crate::catalogue::TargetCatalogue;
+use crate::clock;
 
 /// Changes that come together are fetched together.
 const DEBOUNCE: Duration = Duration::from_millis(200);
+/// Changes further apart than this have nothing to do with each other.
+const CALM: Duration = Duration::from_secs(60);
+/// So many changes in a row are taken as they come.
+const PATIENCE: u32 = 10;
 /// The whole of one synchronisation.
 const SYNC_DEADLINE: Duration = Duration::from_secs(120);
 /// The longest wait between two attempts while a target is down.
@@ -81,6 +86,9 @@ pub struct TargetSync {
     /// Keeps hearing about changes.
     link: Option<Arc<dyn Link>>,
     timer: Option<SpawnHandle>,
+    /// Changes that followed each other closely, and the last one.
+    restless: u32,
+    last_change: Option<Timestamp>,
 }
 
 /// How others reach it.
@@ -119,6 +127,8 @@ impl TargetSync {
             again: false,
             link: None,
             timer: None,
+            restless: 0,
+            last_change: None,
         };
         SyncHandle { addr: actor.start() }
     }
@@ -150,9 +160,15 @@ impl TargetSync {
                 let _ = sink.link.set(Arc::downgrade(link));
             }
             drop(sink);
+            let spare = result.as_ref().ok().map(|(link, _)| link.clone());
             if addr.send(Event::Done { generation, result: Box::new(result) }).await.is_err() {
+                // Stopped meanwhile: nobody else will say goodbye.
+                if let Some(link) = spare {
+                    link.close().await;
+                }
                 return;
             }
+            drop(spare);
             while let Some(heard) = hearing.recv().await {
                 if addr.send(Event::Heard { generation, heard }).await.is_err() {
                     return;
@@ -201,7 +217,8 @@ impl TargetSync {
             let _ = reply.send(outcome.clone());
         }
         if std::mem::take(&mut self.again) && outcome.is_ok() {
-            self.later(DEBOUNCE, ctx);
+            let wait = self.restless();
+            self.later(wait, ctx);
         }
     }
 
@@ -213,6 +230,30 @@ impl TargetSync {
         }
         link.listen(Listening::On);
         self.link = Some(link);
+    }
+
+    fn on_changed(&mut self, ctx: &mut Context<Self>) {
+        if self.state == SyncState::Syncing {
+            self.again = true;
+        } else if self.timer.is_none() {
+            let wait = self.restless();
+            self.later(wait, ctx);
+        }
+    }
+
+    /// How long to wait before a target that changed is read again: little, unless it changes all the time, perhaps
+    /// because it is read.
+    fn restless(&mut self) -> Duration {
+        let now = clock::now();
+        self.restless = match self.last_change {
+            Some(last) if now.since(last) < CALM => self.restless.saturating_add(1),
+            _ => 0,
+        };
+        self.last_change = Some(now);
+        match self.restless.checked_sub(PATIENCE) {
+            Some(over) => backoff(over.saturating_add(1)),
+            None => DEBOUNCE,
+        }
     }
 
     fn later(&mut self, wait: Duration, ctx: &mut Context<Self>) {
@@ -257,26 +298,15 @@ impl Handler<Event> for TargetSync {
                     self.begin(ctx);
                 }
             }
-            Event::Changed => {
-                if self.state == SyncState::Syncing {
-                    self.again = true;
-                } else {
-                    self.later(DEBOUNCE, ctx);
-                }
-            }
+            Event::Changed => self.on_changed(ctx),
             Event::Heard { generation, heard } if generation == self.generation => match heard {
-                Heard::Changed => {
-                    if self.state == SyncState::Syncing {
-                        self.again = true;
-                    } else {
-                        self.later(DEBOUNCE, ctx);
-                    }
-                }
+                Heard::Changed => self.on_changed(ctx),
                 Heard::Closed => {
                     self.link = None;
                     // The target was restarted, or dropped the session: what it offers may be different now.
                     if self.state == SyncState::Ready {
-                        self.later(backoff(1), ctx);
+                        let wait = self.restless().max(backoff(1));
+                        self.later(wait, ctx);
                     }
                 }
             },

@@ -13,6 +13,8 @@ use crate::clock;
 
 /// For one page of a list.
 const PAGE_DEADLINE: Duration = Duration::from_secs(30);
+/// For all lists. Within the deadline of the synchronisation, so that the session is closed and not left.
+const READ_DEADLINE: Duration = Duration::from_secs(80);
 /// Items of one list. A target that offers more is cut off with a warning: somebody has to hold them all.
 const MAX_ITEMS: usize = 10_000;
 /// Pages of one list, so that a target whose cursors run in a circle ends.
@@ -32,7 +34,11 @@ pub async fn fetch(
         client_info: RawJson::from_serialize(&client_info).unwrap_or(RawJson::EMPTY_OBJECT),
     };
     let (link, welcome) = target.open(hello, sink).await?;
-    match read_all(&*link, &welcome, target.name()).await {
+    let read = match tokio::time::timeout(READ_DEADLINE, read_all(&*link, &welcome, target.name())).await {
+        Ok(read) => read,
+        Err(_) => Err(TargetError::TimedOut(READ_DEADLINE)),
+    };
+    match read {
         Ok(mut catalogue) => {
             catalogue.synced_at = clock::now();
             catalogue.took_ms = u64::try_from(clock::now().since(began).as_millis()).unwrap_or(u64::MAX);
@@ -87,12 +93,9 @@ async fn read_list(link: &dyn Link, list: ListKind, target: &str, id: &mut i64) 
             ResponseBody::Result(result) => result,
             // A capability without its list is common for templates: the rest of the catalogue is good.
             ResponseBody::Error(error) => {
-                tracing::warn!(
-                    target_name = target,
-                    list = list.method(),
-                    error = error.as_str(),
-                    "a list was refused"
-                );
+                // Never the error itself: it may hold the URL of a page that is meant for a person.
+                let code = error.borrow::<jsonrpc::ErrorShape<'_>>().map(|error| error.code).unwrap_or_default();
+                tracing::warn!(target_name = target, list = list.method(), code, "a list was refused");
                 return Ok(items);
             }
         };

@@ -67,6 +67,9 @@ pub struct SessionCore {
     /// The earliest wake-up that the shell knows of.
     announced: Timestamp,
     ended: bool,
+    /// The store has the end of the idle time, because the session is about to leave memory.
+    parked: bool,
+    settled: bool,
 }
 
 /// A request of the client.
@@ -164,6 +167,8 @@ impl SessionCore {
             dirty: true,
             announced: Timestamp(u64::MAX),
             ended: false,
+            parked: false,
+            settled: true,
         }
     }
 
@@ -185,6 +190,7 @@ impl SessionCore {
                 | Input::CallDone { .. }
         ) {
             self.last_activity = env.now;
+            self.dirty |= std::mem::take(&mut self.parked);
         }
         let tick = matches!(input, Input::Tick);
         match input {
@@ -285,6 +291,19 @@ impl SessionCore {
         self.expires
     }
 
+    /// Everything that was to be stored is: told before each tick.
+    pub fn set_settled(&mut self, settled: bool) {
+        self.settled = settled;
+    }
+
+    /// When the store should let the session go.
+    fn stored_end(&self) -> Timestamp {
+        match self.parked {
+            true => self.expires.min(self.last_activity.plus(self.settings.sessions.idle_timeout)),
+            false => self.expires,
+        }
+    }
+
     /// Numbers for a person who looks at it.
     pub fn view(&self) -> SessionView {
         SessionView {
@@ -356,8 +375,13 @@ impl SessionCore {
         // Only with nothing to write, so that no request can come between the decision and the end: the next tick,
         // which comes soon, finds it so.
         let clean = step.batch.is_empty() && !self.dirty;
-        if clean && self.is_quiet() && idle_for >= self.settings.sessions.passivate_after {
-            self.on_passivate(step);
+        if clean && self.settled && self.is_quiet() && idle_for >= self.settings.sessions.passivate_after {
+            if self.parked {
+                return self.on_passivate(step);
+            }
+            // What is out of memory cannot count its idle time: the store does, by an earlier end.
+            self.parked = true;
+            self.dirty = true;
         }
     }
 

@@ -131,7 +131,7 @@ impl SessionCore {
             standing: self.standing(),
         };
         let value = serde_json::to_vec(&record).unwrap_or_default();
-        Op::PutRecord { value: value.into(), expires: self.expires }
+        Op::PutRecord { value: value.into(), expires: self.stored_end() }
     }
 
     /// Writes a call whose answer is a stream; a call that may still be answered in JSON is never written.

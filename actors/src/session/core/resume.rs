@@ -71,9 +71,12 @@ impl SessionCore {
             queue: VecDeque::new(),
             subscriptions: record.subscriptions.into_iter().collect(),
             elicitation_ids: record.elicitation_ids.into(),
-            dirty: false,
+            // A parked session has an earlier end in the store: it gets its own back.
+            dirty: stored.expires < record.expires,
             announced: Timestamp(u64::MAX),
             ended: false,
+            parked: false,
+            settled: true,
         };
         let mut step = Step::default();
         core.restore_standing(record.standing, env.now);

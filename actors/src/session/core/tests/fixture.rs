@@ -49,6 +49,7 @@ pub(super) fn data(frame: &[u8]) -> Value {
 #[derive(Clone, Default)]
 pub(super) struct Disk {
     pub(super) record: Option<Bytes>,
+    pub(super) expires: Timestamp,
     pub(super) items: BTreeMap<(u8, u64), Bytes>,
     pub(super) streams: BTreeMap<u32, BTreeMap<u64, (Timestamp, Bytes)>>,
     pub(super) deleted: bool,
@@ -58,7 +59,10 @@ impl Disk {
     pub(super) fn apply(&mut self, batch: &Batch) {
         for op in &batch.ops {
             match op {
-                Op::PutRecord { value, .. } => self.record = Some(value.clone()),
+                Op::PutRecord { value, expires } => {
+                    self.record = Some(value.clone());
+                    self.expires = *expires;
+                }
                 Op::PutItem { kind, id, value } => drop(self.items.insert((kind.0, *id), value.clone())),
                 Op::DeleteItem { kind, id } => drop(self.items.remove(&(kind.0, *id))),
                 Op::Append { stream, seq, at, frame } => {
@@ -81,7 +85,7 @@ impl Disk {
     pub(super) fn stored(&self) -> StoredSession {
         let record = self.record.clone().unwrap();
         StoredSession {
-            expires: Record::parse(&record).unwrap().expires,
+            expires: self.expires,
             record,
             items: self
                 .items

@@ -55,11 +55,16 @@ fn a_quiet_session_leaves_memory_and_comes_back() {
     let at = world.core.next_deadline();
     assert!(stop(&world.tick(Timestamp(at.0 - 1))).is_none());
     let out = world.tick(at);
+    assert!(stop(&out).is_none() && out.stores(), "the store counts the idle time from here on");
+    let idle_end = at.0 - 60_000 + world.settings.sessions.idle_timeout.as_millis() as u64;
+    assert_eq!(world.disk.expires, Timestamp(idle_end));
+    let out = world.tick(at);
     assert_eq!(stop(&out), Some(None));
     assert!(!out.stores(), "no request can come in between");
     assert!(out.has(|effect| matches!(effect, Effect::CloseLink { goodbye: false, .. })));
     let out = world.restart();
-    assert!(out.effects().next().is_none() && !out.stores());
+    assert!(out.effects().next().is_none());
+    assert!(out.stores() && world.disk.expires == world.core.expires(), "it has its own end again");
     let (call, out) = world.tool(2, "cart___add");
     assert!(out.has(|effect| matches!(effect, Effect::OpenLink { saved: Some(_), .. })));
     let (_, generation) = out.opens().remove(0);
