@@ -232,3 +232,36 @@ async fn readiness_waits_for_required_targets_only() {
     let failed = client.call("a___sg_counter", json!({})).await;
     assert!(failed.to_string().contains("target `a`"), "{failed}");
 }
+
+#[tokio::test]
+async fn a_target_that_cannot_be_used_as_changed_goes_on_as_it_was() {
+    let mut scene = scene().await;
+    // An address that is not allowed: a slip of the finger.
+    scene.home.write(&targets(&[http_target("a", "http://10.1.2.3:1/mcp", ""), http_target("b", &scene.b.url, "")]));
+    until_listed(&mut scene.client, "b___sg_counter", true).await;
+    assert_eq!(scene.client.count("a___sg_counter").await, 2, "the downstream session of a goes on");
+    assert!(scene.gateway.log().contains("target cannot be used"));
+}
+
+#[tokio::test]
+async fn sessions_can_be_switched_off_and_on_again() {
+    let mut scene = scene().await;
+    let a = http_target("a", &scene.a.url, "");
+    for (switch, status) in [("sessions: off\n", 405), ("", 200)] {
+        scene.home.write(&format!("{switch}{}", targets(std::slice::from_ref(&a))));
+        eventually("the change is in effect", async || {
+            let mut fresh = Client::new(&scene.gateway.url);
+            let body = fresh.request(
+                "initialize",
+                json!({"protocolVersion": "2025-11-25", "capabilities": {},
+                "clientInfo": {"name": "t", "version": "1"}}),
+            );
+            let answer = fresh.post(&body).send().await.ok()?;
+            (answer.headers().contains_key("mcp-session-id") == (status == 200)).then_some(())
+        })
+        .await;
+    }
+    let mut client = Client::ready(&scene.gateway.url, json!({})).await;
+    let (_, mut stream) = client.start("a___sg_progress", json!({"steps": 3, "delay_ms": 1})).await;
+    assert!(stream.rest().await.iter().any(|event| event.id.is_some()), "streams are stored where sessions are");
+}

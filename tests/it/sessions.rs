@@ -270,3 +270,28 @@ fn keep(event: crate::client::Event, seen: &mut Vec<i64>, last: &mut Option<Stri
         *last = event.id;
     }
 }
+
+#[tokio::test]
+async fn clients_that_hang_up_during_initialize_leave_no_count_behind() {
+    use tokio::io::AsyncWriteExt;
+    let target = reference_server(&[]);
+    let home = Home::new();
+    let gateway = home.gateway(&target.url, None).unwrap();
+    let address = gateway.base().strip_prefix("http://").unwrap().to_owned();
+    let body = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}"#;
+    let head = "accept: application/json, text/event-stream\r\ncontent-type: application/json\r\n";
+    let request =
+        format!("POST /mcp HTTP/1.1\r\nhost: {address}\r\n{head}content-length: {}\r\n\r\n{body}", body.len());
+    for _ in 0..200 {
+        let mut connection = tokio::net::TcpStream::connect(&address).await.unwrap();
+        connection.write_all(request.as_bytes()).await.unwrap();
+        connection.set_zero_linger().unwrap();
+    }
+    eventually("what was begun is finished or undone, and the counts agree", async || {
+        let counted = gateway.metric("sessiongate_sessions", "").await;
+        let made = gateway.metric("sessiongate_sessions_created_total", "").await;
+        let ended = gateway.metric("sessiongate_sessions_ended_total", "").await;
+        (made > 0.0 && counted == made - ended).then_some(())
+    })
+    .await;
+}
