@@ -35,6 +35,15 @@ pub struct TargetSupervisor {
     supervised: Mutex<Vec<Supervised>>,
 }
 
+/// What became of the targets.
+struct Swapped {
+    targets: Targets,
+    /// Changed or removed: sessions close what they have with them.
+    replaced: Vec<Arc<str>>,
+    /// Removed.
+    gone: Vec<Arc<str>>,
+}
+
 struct Supervised {
     settings: TargetSettings,
     target: Arc<dyn Target>,
@@ -85,6 +94,26 @@ impl TargetSupervisor {
                 stored.insert(plan.settings.name.clone(), self.load(&plan.settings.name).await);
             }
         }
+        let Swapped { targets, replaced, gone } = self.swap(plans, stored);
+        self.gateway.set_targets(targets);
+        self.gateway.set_settings(settings);
+        for target in replaced {
+            self.directory.target_replaced(&self.gateway.name, &target);
+        }
+        self.publish();
+        for target in gone {
+            if let Err(error) = self.store.delete_catalogue(&self.gateway.name, &target).await {
+                tracing::warn!(target_name = &*target, %error, "a catalogue could not be removed");
+            }
+        }
+    }
+
+    /// The one step in which the old targets become the new ones.
+    fn swap(
+        self: &Arc<Self>,
+        plans: Vec<TargetPlan>,
+        mut stored: HashMap<Arc<str>, Option<Arc<TargetCatalogue>>>,
+    ) -> Swapped {
         let mut replaced = Vec::new();
         let mut gone = Vec::new();
         let mut next = Vec::with_capacity(plans.len());
@@ -120,18 +149,7 @@ impl TargetSupervisor {
         }
         let targets: Targets =
             supervised.iter().map(|known| (known.settings.name.clone(), known.target.clone())).collect();
-        drop(supervised);
-        self.gateway.set_targets(targets);
-        self.gateway.set_settings(settings);
-        for target in replaced {
-            self.directory.target_replaced(&self.gateway.name, &target);
-        }
-        self.publish();
-        for target in gone {
-            if let Err(error) = self.store.delete_catalogue(&self.gateway.name, &target).await {
-                tracing::warn!(target_name = &*target, %error, "a catalogue could not be removed");
-            }
-        }
+        Swapped { targets, replaced, gone }
     }
 
     fn fingerprint_of(&self, target: &str) -> Option<u64> {

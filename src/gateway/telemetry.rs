@@ -15,7 +15,6 @@ const QUIET: &str = "actix_server=warn,actix_web=warn,hyper=warn,reqwest=warn,rm
 /// Starts logging to stderr; the environment's `RUST_LOG` overrules. A second call changes nothing. Lines are written by
 /// a thread of their own, so that a slow reader of stderr holds no call up; what it cannot take is dropped and counted
 /// there. The guard writes the rest when it is dropped.
-#[must_use]
 pub fn init_logging(log: &LogConfig) -> WorkerGuard {
     let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("{},{QUIET}", log.level)));

@@ -245,7 +245,7 @@ async fn a_target_that_cannot_be_used_as_changed_goes_on_as_it_was() {
 
 #[tokio::test]
 async fn sessions_can_be_switched_off_and_on_again() {
-    let mut scene = scene().await;
+    let scene = scene().await;
     let a = http_target("a", &scene.a.url, "");
     for (switch, status) in [("sessions: off\n", 405), ("", 200)] {
         scene.home.write(&format!("{switch}{}", targets(std::slice::from_ref(&a))));
