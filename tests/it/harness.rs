@@ -193,8 +193,7 @@ pub struct Home {
 impl Home {
     /// With a port that the gateway keeps over restarts.
     pub fn new() -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        Self { folder: tempfile::tempdir().unwrap(), port }
+        Self { folder: tempfile::tempdir().unwrap(), port: free_port() }
     }
 
     pub fn path(&self) -> &Path {
@@ -275,4 +274,18 @@ pub fn stdio_target(name: &str, more: &str) -> String {
     let program = reference_program();
     let comma = if more.is_empty() { "" } else { ", " };
     format!("  - {{name: {name}, mcp: {{command: \"{}\", args: [--stdio]}}{comma}{more}}}\n", program.display())
+}
+
+/// A port that nothing else takes between two starts of a gateway: not one of those that the system hands out, where
+/// tests that run beside this one would find it, but one from a range that belongs to this process's number.
+fn free_port() -> u16 {
+    static NEXT: std::sync::atomic::AtomicU16 = std::sync::atomic::AtomicU16::new(0);
+    const FIRST: u16 = 15_000;
+    const EACH: u16 = 16;
+    const PROCESSES: u32 = 1000;
+    let own = u16::try_from(std::process::id() % PROCESSES).unwrap() * EACH;
+    (0..EACH)
+        .map(|_| FIRST + own + NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % EACH)
+        .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a free port")
 }
