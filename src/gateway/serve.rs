@@ -9,7 +9,7 @@ use actix_web::web::Data;
 use sessiongate_actors::directory::SessionDirectory;
 use sessiongate_protocol::sealer::{Key, Sealer};
 use sessiongate_storage::sled::{SledOptions, SledStore};
-use sessiongate_storage::{CatalogueStore, Durability, NodeId, StoreError};
+use sessiongate_storage::{CatalogueStore, NodeId, StoreError};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Runtime;
@@ -131,11 +131,7 @@ pub async fn serve(serving: Serving) -> Result<(), ServeError> {
 }
 
 fn open_store(config: &Config) -> Result<SledStore, StoreError> {
-    let durability = match config.durability {
-        config::Durability::None => Durability::None,
-        config::Durability::ProcessCrash => Durability::ProcessCrash,
-        config::Durability::Disk => Durability::Disk,
-    };
+    let durability = config.durability.into();
     SledStore::open(&SledOptions { durability, ..SledOptions::new(config.data_dir.join("store")) })
 }
 

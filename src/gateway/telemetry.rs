@@ -13,8 +13,8 @@ const DURATIONS: [f64; 12] = [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0
 const QUIET: &str = "actix_server=warn,actix_web=warn,hyper=warn,reqwest=warn,rmcp=warn,sled=warn";
 
 /// Starts logging to stderr; the environment's `RUST_LOG` overrules. A second call changes nothing. Lines are written by
-/// a thread of their own, so that a slow reader of stderr holds no call up; what it cannot take is dropped and counted
-/// there. The guard writes the rest when it is dropped.
+/// a thread of their own, so that a slow reader of stderr holds no call up; what it cannot take is lost. The guard
+/// writes the rest when it goes.
 pub fn init_logging(log: &LogConfig) -> WorkerGuard {
     let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("{},{QUIET}", log.level)));
