@@ -10,6 +10,7 @@ use sessiongate_targets::Target;
 use tokio::sync::mpsc;
 
 use crate::catalogue::Snapshot;
+use crate::meters::CallMeters;
 use crate::settings::GatewaySettings;
 
 /// Targets by name.
@@ -26,6 +27,8 @@ pub struct Gateway {
     pub store: Arc<dyn SessionStore>,
     /// Seals list cursors.
     pub sealer: Arc<Sealer>,
+    /// Counts its calls.
+    pub meters: CallMeters,
     resync: mpsc::Sender<Arc<str>>,
 }
 
@@ -42,6 +45,7 @@ impl Gateway {
     ) -> Self {
         let empty = Snapshot::build(&settings, Vec::new());
         Self {
+            meters: CallMeters::new(settings.name.clone()),
             name: settings.name.clone(),
             settings: ArcSwap::from_pointee(settings),
             targets: ArcSwap::from_pointee(Targets::new()),

@@ -6,6 +6,7 @@ pub mod crash;
 pub mod directory;
 pub mod error;
 pub mod gateway;
+pub mod meters;
 pub mod session;
 pub mod settings;
 pub mod supervisor;

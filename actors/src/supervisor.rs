@@ -171,7 +171,7 @@ impl TargetSupervisor {
                 supervisor.synchronised(&owner, fingerprint, catalogue);
             }
         });
-        TargetSync::launch(target, last_good, publish)
+        TargetSync::launch(&self.gateway.name, target, last_good, publish)
     }
 
     async fn load(&self, target: &str) -> Option<Arc<TargetCatalogue>> {

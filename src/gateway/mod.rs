@@ -2,6 +2,7 @@
 
 mod build;
 mod keys;
+mod log_writer;
 mod readiness;
 mod runtime;
 mod serve;

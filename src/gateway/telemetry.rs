@@ -1,9 +1,9 @@
 //! Logs and metrics.
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::EnvFilter;
 
+use super::log_writer::{LogGuard, LogWriter};
 use crate::config::{LogConfig, LogFormat};
 
 /// Buckets of call durations in seconds: an agent's calls take from a millisecond to minutes.
@@ -15,8 +15,8 @@ const QUIET: &str = "actix_server=warn,actix_web=warn,hyper=warn,reqwest=warn,rm
 /// Starts logging to stderr; the environment's `RUST_LOG` overrules. A second call changes nothing. Lines are written by
 /// a thread of their own, so that a slow reader of stderr holds no call up; what it cannot take is lost. The guard
 /// writes the rest when it goes.
-pub fn init_logging(log: &LogConfig) -> WorkerGuard {
-    let (writer, guard) = tracing_appender::non_blocking(std::io::stderr());
+pub fn init_logging(log: &LogConfig) -> LogGuard {
+    let (writer, guard) = LogWriter::start(std::io::stderr());
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("{},{QUIET}", log.level)));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     let _ = match log.format {

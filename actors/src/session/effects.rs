@@ -18,6 +18,7 @@ use super::core::{Answer, CallId, CallSummary, ConnId, Effect, Generation, Input
 use super::event::{CallAnswer, Event};
 use super::open_link::{OpenLink, report};
 use super::sink::SessionSink;
+use crate::meters::OTHER;
 use crate::{clock, crash};
 
 /// Longest wait for a request of the gateway's own.
@@ -259,18 +260,8 @@ impl SessionActor {
             task.abort();
         }
         let took = clock::now().since(summary.started);
-        let target = summary.target.as_deref().unwrap_or("-").to_owned();
-        let tool = self.tool_label(&summary);
-        metrics::histogram!("sessiongate_call_duration_seconds", "target" => target.clone(), "tool" => tool.clone())
-            .record(took.as_secs_f64());
-        metrics::counter!(
-            "sessiongate_calls_total",
-            "gateway" => self.gateway.name.to_string(),
-            "target" => target,
-            "tool" => tool,
-            "outcome" => summary.outcome
-        )
-        .increment(1);
+        let target = summary.target.as_deref().unwrap_or(OTHER);
+        self.gateway.meters.of(target, self.tool_label(&summary)).record(summary.outcome, took.as_secs_f64());
         tracing::info!(
             session = %self.lease.key,
             principal = &*self.core.facts().principal,
@@ -287,11 +278,11 @@ impl SessionActor {
 
 impl SessionActor {
     /// A label takes only names of the catalogue: clients can make up others without end.
-    fn tool_label(&self, summary: &CallSummary) -> String {
+    fn tool_label<'a>(&self, summary: &'a CallSummary) -> &'a str {
         let known = |name: &str| self.gateway.catalogue().has(ListKind::Tools, name);
         match summary.name.as_deref() {
-            Some(name) if &*summary.method == "tools/call" && known(name) => name.to_owned(),
-            _ => "-".to_owned(),
+            Some(name) if &*summary.method == "tools/call" && known(name) => name,
+            _ => OTHER,
         }
     }
 }

@@ -73,6 +73,7 @@ pub type Publish = Arc<dyn Fn(Arc<TargetCatalogue>) + Send + Sync>;
 /// The actor.
 pub struct TargetSync {
     name: Arc<str>,
+    synchronised: metrics::Gauge,
     target: Arc<dyn Target>,
     publish: Publish,
     state: SyncState,
@@ -113,9 +114,17 @@ enum Event {
 // === impl TargetSync ===
 
 impl TargetSync {
-    /// Starts on the current arbiter and synchronises at once. `last_good` is what an earlier process stored.
-    pub fn launch(target: Arc<dyn Target>, last_good: Option<Arc<TargetCatalogue>>, publish: Publish) -> SyncHandle {
+    /// Starts on the current arbiter and synchronises at once, for the gateway of this name. `last_good` is what an
+    /// earlier process stored.
+    pub fn launch(
+        gateway: &str,
+        target: Arc<dyn Target>,
+        last_good: Option<Arc<TargetCatalogue>>,
+        publish: Publish,
+    ) -> SyncHandle {
+        let labels = [("gateway", gateway.to_owned()), ("target", target.name().to_owned())];
         let actor = Self {
+            synchronised: metrics::gauge!("sessiongate_target_synchronised", &labels),
             name: target.name().into(),
             target,
             publish,
@@ -212,7 +221,7 @@ impl TargetSync {
             }
         };
         let ready = if outcome.is_ok() { 1.0 } else { 0.0 };
-        metrics::gauge!("sessiongate_target_synchronised", "target" => self.name.to_string()).set(ready);
+        self.synchronised.set(ready);
         for reply in self.asked.drain(..) {
             let _ = reply.send(outcome.clone());
         }
