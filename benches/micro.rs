@@ -147,6 +147,7 @@ impl Session {
             capabilities: raw(&json!({"elicitation":{"form":{}}})),
             client_info: raw(&json!({"name":"c","version":"1"})),
             created: START,
+            max_name_length: None,
         };
         let core = SessionCore::new(settings, facts, catalogue.hashes());
         let sealer = match Sealer::new(Key::new(1, [7; 32]), Vec::new()) {

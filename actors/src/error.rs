@@ -29,6 +29,9 @@ pub enum SessionError {
     /// The session's actor failed; it will be rebuilt from the store.
     #[error("the session failed and was restarted from the store: the outcome of the request is unknown")]
     Crashed,
+    /// The session left memory before it looked at what was asked: find it again and ask again. Clients never see this.
+    #[error("the session is on its way back from the store: try again in a second")]
+    Left,
     /// The request is not allowed in this state.
     #[error("{0}")]
     InvalidRequest(String),
@@ -67,6 +70,7 @@ impl SessionError {
             Self::Overloaded => "session_overloaded",
             Self::Ended => "session_ended",
             Self::Crashed => "session_crashed",
+            Self::Left => "session_left",
             Self::InvalidRequest(_) => "invalid_request",
             Self::InvalidAnswer(_) => "invalid_answer",
             Self::UnknownEvent { .. } => "unknown_event_id",
@@ -80,7 +84,7 @@ impl SessionError {
         match self {
             Self::NotFound | Self::Ended => 404,
             Self::Bound { .. } => 429,
-            Self::Overloaded | Self::Store(_) => 503,
+            Self::Overloaded | Self::Left | Self::Store(_) => 503,
             Self::Crashed => 500,
             Self::InvalidRequest(_)
             | Self::InvalidAnswer(_)
@@ -93,7 +97,7 @@ impl SessionError {
     pub fn rpc_code(&self) -> i64 {
         match self {
             Self::InvalidAnswer(_) => codes::INVALID_PARAMS,
-            Self::Crashed | Self::Store(_) | Self::Overloaded => codes::INTERNAL_ERROR,
+            Self::Crashed | Self::Left | Self::Store(_) | Self::Overloaded => codes::INTERNAL_ERROR,
             _ => codes::INVALID_REQUEST,
         }
     }

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::ops::RangeInclusive;
 
 use aws_lc_rs::digest;
 
@@ -14,6 +15,9 @@ pub const SEPARATOR: &str = "___";
 
 /// What several model providers accept at most for a tool name, in bytes. Not an MCP limit (that is 128).
 pub const MODEL_LIMIT: usize = 64;
+
+/// The limits that a client may ask for, in bytes: a name needs a beginning that a person can read besides the hash.
+pub const CLIENT_LIMITS: RangeInclusive<u16> = 16..=256;
 
 /// Characters of the hash in a shortened name: 50 bits, so that names of one catalogue do not meet by chance.
 const HASH_CHARS: usize = 10;

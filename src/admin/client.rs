@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{SessionLine, SyncLine, socket};
+use super::door::Door;
+use super::find::{Found, range};
+use super::{SessionLine, SessionPage, SyncLine};
 
 /// Synchronisations wait for targets.
 const DEADLINE: Duration = Duration::from_secs(150);
@@ -25,6 +27,8 @@ pub enum AdminError {
 /// Asks a running gateway.
 pub struct AdminClient {
     http: reqwest::Client,
+    /// The connections go over its path.
+    _door: Door,
 }
 
 // === impl AdminClient ===
@@ -32,13 +36,13 @@ pub struct AdminClient {
 impl AdminClient {
     /// The gateway on a data folder.
     pub fn connect(data_dir: &Path) -> Result<Self, AdminError> {
-        let socket = socket(data_dir);
+        let door = Door::of(data_dir).map_err(|_| AdminError::NotRunning)?;
         // A socket file may be left of a dead process: only a connection tells.
-        if std::os::unix::net::UnixStream::connect(&socket).is_err() {
+        if std::os::unix::net::UnixStream::connect(door.path()).is_err() {
             return Err(AdminError::NotRunning);
         }
-        let http = reqwest::Client::builder().unix_socket(socket).timeout(DEADLINE).build()?;
-        Ok(Self { http })
+        let http = reqwest::Client::builder().unix_socket(door.path()).timeout(DEADLINE).build()?;
+        Ok(Self { http, _door: door })
     }
 
     async fn read<T: serde::de::DeserializeOwned>(response: reqwest::Response) -> Result<T, AdminError> {
@@ -51,12 +55,22 @@ impl AdminClient {
 
     /// All sessions.
     pub async fn sessions(&self) -> Result<Vec<SessionLine>, AdminError> {
-        Self::read(self.http.get("http://gateway/sessions").send().await?).await
+        let mut sessions = Vec::new();
+        let mut url = String::from("http://gateway/sessions");
+        loop {
+            let page: SessionPage = Self::read(self.http.get(url).send().await?).await?;
+            sessions.extend(page.sessions);
+            let Some(next) = page.next else { return Ok(sessions) };
+            url = format!("http://gateway/sessions?after={next}");
+        }
     }
 
-    /// Ends one.
-    pub async fn end(&self, key: &str) -> Result<(), AdminError> {
-        let response = self.http.delete(format!("http://gateway/sessions/{key}")).send().await?;
+    /// Ends the one whose key begins so.
+    pub async fn end(&self, beginning: &str) -> Result<(), AdminError> {
+        if range(beginning).is_none() {
+            return Err(AdminError::Refused(Found::Nothing.refusal(beginning)));
+        }
+        let response = self.http.delete(format!("http://gateway/sessions/{beginning}")).send().await?;
         match response.status().is_success() {
             true => Ok(()),
             false => Err(AdminError::Refused(response.text().await?)),

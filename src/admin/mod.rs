@@ -2,37 +2,34 @@
 //! whoever may read the folder may use it and nobody else can.
 
 mod client;
+mod door;
+mod find;
 mod routes;
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
 
-use actix_web::dev::Server;
+use actix_web::dev::ServerHandle;
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpServer};
 
+use self::door::Door;
 use crate::gateway::Runtime;
 
 pub use client::{AdminClient, AdminError};
-pub use routes::{SessionLine, SyncLine};
+pub use find::{Found, find, stored_page};
+pub use routes::{SessionLine, SessionPage, SyncLine};
 
-/// The socket's name in the data folder.
-const SOCKET: &str = "control.sock";
-
-/// Where the socket of a data folder is.
-pub fn socket(data_dir: &Path) -> PathBuf {
-    data_dir.join(SOCKET)
-}
-
-/// Binds the door. The store's lock was taken before, so a socket that is there belongs to a dead process.
-pub fn bind(data_dir: &Path, runtime: Data<Runtime>) -> std::io::Result<Server> {
-    let path = socket(data_dir);
-    match std::fs::remove_file(&path) {
+/// Binds the door and serves it. The store's lock was taken before, so a socket that is there belongs to a dead process.
+pub fn open(data_dir: &Path, runtime: Data<Runtime>) -> std::io::Result<ServerHandle> {
+    let door = Door::of(data_dir)?;
+    match std::fs::remove_file(door.path()) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = std::os::unix::net::UnixListener::bind(&path)?;
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    let listener = UnixListener::bind(door.path())?;
+    std::fs::set_permissions(door.path(), std::fs::Permissions::from_mode(0o600))?;
     let server = HttpServer::new(move || {
         App::new()
             .app_data(runtime.clone())
@@ -46,5 +43,11 @@ pub fn bind(data_dir: &Path, runtime: Data<Runtime>) -> std::io::Result<Server> 
     .shutdown_timeout(1)
     .listen_uds(listener)?
     .run();
-    Ok(server)
+    let handle = server.handle();
+    actix_rt::spawn(async move {
+        let _ = server.await;
+        // The server takes its socket away by the path.
+        drop(door);
+    });
+    Ok(handle)
 }

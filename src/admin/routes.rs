@@ -2,14 +2,16 @@
 
 use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpResponse, Responder};
+use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
-use sessiongate_actors::session::core::{Record, SessionView};
+use sessiongate_actors::session::core::{EndReason, Record, SessionView};
 use sessiongate_storage::{SessionKey, SessionSummary};
 
+use super::find::{Found, find, stored_page};
 use crate::gateway::Runtime;
 
-/// Sessions in one answer.
-const LIST_LIMIT: usize = 10_000;
+/// Sessions that are looked at at once.
+const VIEWS_AT_ONCE: usize = 64;
 
 /// A session in a listing.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -40,6 +42,15 @@ pub struct SessionLine {
     pub targets: Vec<String>,
 }
 
+/// Some sessions in the order of their keys.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SessionPage {
+    /// These.
+    pub sessions: Vec<SessionLine>,
+    /// The key after which there may be more.
+    pub next: Option<String>,
+}
+
 /// What came of a synchronisation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SyncLine {
@@ -59,6 +70,11 @@ pub struct SyncLine {
     pub resources: usize,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
+}
+
+#[derive(Deserialize)]
+pub(super) struct After {
+    after: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -98,33 +114,39 @@ impl SessionLine {
     }
 }
 
-pub(super) async fn list(runtime: Data<Runtime>) -> HttpResponse {
-    let stored = match runtime.sessions().list(None, LIST_LIMIT).await {
-        Ok(stored) => stored,
+pub(super) async fn list(runtime: Data<Runtime>, from: Query<After>) -> HttpResponse {
+    let after = from.after.as_deref().and_then(SessionKey::from_hex);
+    let (stored, next) = match stored_page(&**runtime.sessions(), after).await {
+        Ok(page) => page,
         Err(error) => return HttpResponse::ServiceUnavailable().body(error.to_string()),
     };
-    let mut views: std::collections::HashMap<SessionKey, SessionView> =
-        runtime.directory().views().await.into_iter().collect();
-    let lines: Vec<SessionLine> = stored
-        .iter()
-        .filter_map(|summary| {
-            let mut line = SessionLine::stored(summary)?;
-            if let Some(view) = views.remove(&summary.key) {
+    let directory = runtime.directory();
+    let lines = stored.iter().filter_map(|summary| Some((summary.key, SessionLine::stored(summary)?)));
+    let sessions = futures_util::stream::iter(lines)
+        .map(|(key, mut line)| async move {
+            if let Some(view) = directory.view(key).await {
                 line.add(view);
             }
-            Some(line)
+            line
         })
-        .collect();
-    HttpResponse::Ok().json(lines)
+        .buffered(VIEWS_AT_ONCE)
+        .collect()
+        .await;
+    HttpResponse::Ok().json(SessionPage { sessions, next: next.map(SessionKey::to_hex) })
 }
 
-pub(super) async fn end(runtime: Data<Runtime>, key: Path<String>) -> HttpResponse {
-    let Some(key) = SessionKey::from_hex(&key) else {
-        return HttpResponse::BadRequest().body("a key has 32 hexadecimal digits");
+pub(super) async fn end(runtime: Data<Runtime>, beginning: Path<String>) -> HttpResponse {
+    let found = match find(&**runtime.sessions(), &beginning).await {
+        Ok(found) => found,
+        Err(error) => return HttpResponse::ServiceUnavailable().body(error.to_string()),
     };
-    match runtime.directory().end(key).await {
+    let key = match found {
+        Found::One(key) => key,
+        Found::Nothing | Found::Several => return HttpResponse::NotFound().body(found.refusal(&beginning)),
+    };
+    match runtime.directory().end(key, EndReason::Administrator).await {
         Ok(true) => HttpResponse::NoContent().finish(),
-        Ok(false) => HttpResponse::NotFound().body("no session has this key"),
+        Ok(false) => HttpResponse::NotFound().body(Found::Nothing.refusal(&beginning)),
         Err(error) => HttpResponse::ServiceUnavailable().body(error.to_string()),
     }
 }

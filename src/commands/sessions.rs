@@ -3,16 +3,13 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use sessiongate_storage::SessionStore;
 use sessiongate_storage::sled::{SledOptions, SledStore};
-use sessiongate_storage::{SessionKey, SessionStore};
 
 use super::{fail, print_json, print_table};
-use crate::admin::{AdminClient, AdminError, SessionLine};
+use crate::admin::{AdminClient, AdminError, Found, SessionLine, find, stored_page};
 use crate::cli::OutputFormat;
 use crate::cli::args::{SessionsArgs, SessionsCommand};
-
-/// Sessions read from a folder at once.
-const PAGE: usize = 1000;
 
 pub(super) async fn run(args: &SessionsArgs) -> ExitCode {
     let folder = &args.store.data_dir;
@@ -35,10 +32,12 @@ async fn lines(client: Option<&AdminClient>, folder: &Path) -> Result<Vec<Sessio
     let mut lines = Vec::new();
     let mut after = None;
     loop {
-        let page = store.list(after, PAGE).await.map_err(|error| error.to_string())?;
-        let Some(last) = page.last() else { break };
-        after = Some(last.key);
+        let (page, next) = stored_page(&store, after).await.map_err(|error| error.to_string())?;
         lines.extend(page.iter().filter_map(SessionLine::stored));
+        if next.is_none() {
+            break;
+        }
+        after = next;
     }
     store.close().await.map_err(|error| error.to_string())?;
     Ok(lines)
@@ -85,18 +84,10 @@ async fn list(client: Option<AdminClient>, folder: &Path, output: OutputFormat) 
 }
 
 /// A key may be cut short where no other begins so.
-async fn end(client: Option<AdminClient>, folder: &Path, prefix: &str) -> ExitCode {
-    let lines = match lines(client.as_ref(), folder).await {
-        Ok(lines) => lines,
-        Err(error) => return fail(1, &error),
-    };
-    let mut found = lines.iter().filter(|line| line.key.starts_with(prefix));
-    let (Some(line), None) = (found.next(), found.next()) else {
-        return fail(1, &format!("{prefix:?} is the beginning of no key, or of several"));
-    };
+async fn end(client: Option<AdminClient>, folder: &Path, beginning: &str) -> ExitCode {
     let ended = match client {
-        Some(client) => client.end(&line.key).await.map_err(|error| error.to_string()),
-        None => end_stored(folder, &line.key).await,
+        Some(client) => client.end(beginning).await.map_err(|error| error.to_string()),
+        None => end_stored(folder, beginning).await,
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -104,9 +95,15 @@ async fn end(client: Option<AdminClient>, folder: &Path, prefix: &str) -> ExitCo
     }
 }
 
-async fn end_stored(folder: &Path, key: &str) -> Result<(), String> {
-    let key = SessionKey::from_hex(key).ok_or("a key has 32 hexadecimal digits")?;
+async fn end_stored(folder: &Path, beginning: &str) -> Result<(), String> {
     let store = open(folder)?;
-    store.delete(key).await.map_err(|error| error.to_string())?;
-    store.close().await.map_err(|error| error.to_string())
+    let found = find(&store, beginning).await.map_err(|error| error.to_string())?;
+    if let Found::One(key) = found {
+        store.delete(key).await.map_err(|error| error.to_string())?;
+    }
+    store.close().await.map_err(|error| error.to_string())?;
+    match found {
+        Found::One(_) => Ok(()),
+        Found::Nothing | Found::Several => Err(found.refusal(beginning)),
+    }
 }

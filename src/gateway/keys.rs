@@ -1,6 +1,7 @@
 //! Static API keys of a gateway.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use sessiongate_actors::directory::Principal;
 
@@ -9,32 +10,55 @@ use crate::config::ApiKey;
 /// Keys by their hash: a look-up by hash takes no time that depends on how much of a key was guessed, and the table
 /// holds nothing that could be presented.
 #[derive(Clone, Default)]
-pub struct ApiKeys(HashMap<Box<str>, Principal>);
+pub struct ApiKeys {
+    by_hash: HashMap<Box<str>, Principal>,
+    /// The hashes of those who hold one.
+    holders: HashSet<Box<str>>,
+}
+
+/// Who may call which gateway.
+pub(super) struct KeyRing(HashMap<Arc<str>, ApiKeys>);
 
 // === impl ApiKeys ===
 
 impl ApiKeys {
     /// The keys of a configuration.
     pub fn new(keys: &[ApiKey]) -> Self {
-        Self(keys.iter().map(|key| (hash(key.key.expose()), Principal::named("api-key", &key.name))).collect())
+        let by_hash: HashMap<_, _> =
+            keys.iter().map(|key| (hash(key.key.expose()), Principal::named("api-key", &key.name))).collect();
+        let holders = by_hash.values().map(|principal| principal.as_str().into()).collect();
+        Self { by_hash, holders }
     }
 
     /// No key is needed.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.by_hash.is_empty()
     }
 
     /// Whether a principal with this hash may still call.
     pub fn serves(&self, principal: &str) -> bool {
-        match self.0.is_empty() {
+        match self.is_empty() {
             true => principal == Principal::anonymous().as_str(),
-            false => self.0.values().any(|known| known.as_str() == principal),
+            false => self.holders.contains(principal),
         }
     }
 
     /// Who holds this key.
     pub fn holder(&self, presented: &str) -> Option<Principal> {
-        self.0.get(&hash(presented)).cloned()
+        self.by_hash.get(&hash(presented)).cloned()
+    }
+}
+
+// === impl KeyRing ===
+
+impl KeyRing {
+    pub fn new(gateways: impl Iterator<Item = (Arc<str>, ApiKeys)>) -> Self {
+        Self(gateways.collect())
+    }
+
+    /// The gateway is served, but not to this principal.
+    pub fn refuses(&self, gateway: &str, principal: &str) -> bool {
+        self.0.get(gateway).is_some_and(|keys| !keys.serves(principal))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 
 use super::ApiKeys;
 use super::build::{self, Builder};
+use super::keys::KeyRing;
 use crate::config::{Config, Endpoint, GatewayConfig};
 use crate::http::{OriginGuard, StreamTiming};
 
@@ -47,6 +48,8 @@ pub struct Runtime {
     guard: ArcSwap<OriginGuard>,
     body_limit: std::sync::atomic::AtomicUsize,
     shutting_down: AtomicBool,
+    /// The number of the newest walk through the stored sessions.
+    walks: Arc<AtomicU64>,
     store_healthy: Box<dyn Fn() -> bool + Send + Sync>,
     metrics: Option<PrometheusHandle>,
 }
@@ -75,6 +78,7 @@ impl Runtime {
             guard: ArcSwap::default(),
             body_limit: Default::default(),
             shutting_down: AtomicBool::new(false),
+            walks: Arc::default(),
             metrics: super::telemetry::install_metrics(),
         }
     }
@@ -106,13 +110,11 @@ impl Runtime {
             };
             table.insert(gateway.endpoint_path().into_owned(), Arc::new(served));
         }
+        let served = table.values();
+        let keys = KeyRing::new(served.map(|served| (served.gateway.name.clone(), served.keys.clone())));
         self.table.store(Arc::new(table));
         self.builder.lock().keep_only(config);
-        for served in self.table.load().values() {
-            // A key that was taken away takes its open streams with it.
-            let name = served.gateway.name.clone();
-            self.directory.end_where(&name, EndReason::Administrator, |holder| !served.keys.serves(holder)).await;
-        }
+        self.end_without_key(keys).await;
         let gone: Vec<Arc<TargetSupervisor>> = {
             let mut supervisors = self.supervisors.lock();
             let names: Vec<String> =
@@ -123,6 +125,28 @@ impl Runtime {
             supervisor.stop();
             self.directory.gateway_removed(&supervisor.gateway().name).await;
         }
+    }
+
+    /// A key that was taken away takes the sessions of its holder with it: those in memory, with their open streams, at
+    /// once, stored ones in the background.
+    async fn end_without_key(&self, keys: KeyRing) {
+        let walk = self.walks.fetch_add(1, Ordering::Relaxed) + 1;
+        let ends = move |gateway: &str, principal: &str| keys.refuses(gateway, principal);
+        let live = self.directory.end_live(EndReason::Administrator, &ends).await;
+        if live == 0 && !self.directory.has_any_of(&ends) {
+            return;
+        }
+        let (directory, walks) = (self.directory.clone(), self.walks.clone());
+        actix_rt::spawn(async move {
+            // A newer configuration has its own walk.
+            let go_on = || walks.load(Ordering::Relaxed) == walk;
+            match directory.end_all_of(EndReason::Administrator, ends, go_on).await {
+                Ok(stored) => tracing::info!(live, stored, "sessions of keys that were taken away are ended"),
+                Err(error) => {
+                    tracing::warn!(%error, "stored sessions of keys that were taken away are refused until they expire")
+                }
+            }
+        });
     }
 
     /// Sessions on and off keep their sessions in different stores: the gateway is made anew.
@@ -204,6 +228,7 @@ impl Runtime {
     /// Ends in order: not ready, streams closed with a hint to come back, sessions stored, targets let go.
     pub async fn shut_down(&self) {
         self.shutting_down.store(true, Ordering::Relaxed);
+        self.walks.fetch_add(1, Ordering::Relaxed);
         self.directory.shut_down().await;
         for supervisor in self.supervisors() {
             supervisor.stop();

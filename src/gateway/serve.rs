@@ -94,9 +94,14 @@ pub async fn serve(serving: Serving) -> Result<(), ServeError> {
     let bound = http::bind(config.listen, runtime.clone(), config.shutdown_timeout)
         .map_err(|error| ServeError::Listen { address: config.listen, error })?;
     runtime.apply(&config, bound.address).await;
-    let admin = admin::bind(&config.data_dir, runtime.clone())?;
-    let admin_handle = admin.handle();
-    actix_rt::spawn(admin);
+    let admin = match admin::open(&config.data_dir, runtime.clone()) {
+        Ok(handle) => Some(handle),
+        Err(error) => {
+            // Clients are served all the same.
+            tracing::error!(%error, "no control socket: the commands `sessions` and `sync` cannot reach this gateway");
+            None
+        }
+    };
     let handle = bound.server.handle();
     let server = actix_rt::spawn(bound.server);
     let base_url = base_url(&config, bound.address);
@@ -123,7 +128,9 @@ pub async fn serve(serving: Serving) -> Result<(), ServeError> {
         tracing::warn!(limit_s = limit.as_secs(), "not everything ended in time");
         handle.stop(false).await;
     }
-    admin_handle.stop(false).await;
+    if let Some(admin) = admin {
+        admin.stop(false).await;
+    }
     sweeper.abort();
     store.close().await?;
     tracing::info!("bye");

@@ -8,7 +8,7 @@ use sessiongate_actors::SessionError;
 use sessiongate_actors::directory::{NewSession, Principal};
 use sessiongate_actors::session::SessionHandle;
 use sessiongate_actors::session::core::EndReason;
-use sessiongate_protocol::{Era, RawJson, Revision};
+use sessiongate_protocol::{Era, RawJson, RequestId, Revision};
 
 use super::HttpError;
 use crate::gateway::{Runtime, Served};
@@ -17,6 +17,8 @@ use crate::gateway::{Runtime, Served};
 pub const SESSION_ID: &str = "mcp-session-id";
 /// The header that names the revision (2025-06-18 and later).
 pub const PROTOCOL_VERSION: &str = "mcp-protocol-version";
+/// A message follows its session out of memory and back this often.
+const MAX_MOVES: u32 = 3;
 
 /// A request on its way to a session.
 pub struct Caller<'a> {
@@ -27,11 +29,12 @@ pub struct Caller<'a> {
 }
 
 /// A session for a request.
+#[derive(Clone)]
 pub struct Session {
     handle: Arc<SessionHandle>,
     /// Held for its drop.
     #[allow(dead_code)]
-    ephemeral: Option<Ephemeral>,
+    ephemeral: Option<Arc<Ephemeral>>,
 }
 
 /// Ends a session that was made for one request.
@@ -87,6 +90,41 @@ impl Caller<'_> {
             .map_err(|error| HttpError::session(error, None))
     }
 
+    /// Does something with the session that the request names; returns the session that did it. A refusal carries `id`.
+    pub async fn with_session<T>(
+        &self,
+        id: Option<&RequestId>,
+        work: impl AsyncFnMut(&Session) -> Result<T, SessionError>,
+    ) -> Result<(Session, T), HttpError> {
+        let session = self.session().await.map_err(|error| error.with_id(id))?;
+        self.follow(session, id, work).await
+    }
+
+    /// The same with a session that was found before.
+    ///
+    /// A session may leave memory in the very moment, for a nap or because its actor failed, and says so of everything
+    /// that it did not look at: the session is found again, and its next actor does the work. One that ended is not found.
+    pub async fn follow<T>(
+        &self,
+        mut session: Session,
+        id: Option<&RequestId>,
+        mut work: impl AsyncFnMut(&Session) -> Result<T, SessionError>,
+    ) -> Result<(Session, T), HttpError> {
+        for _ in 0..MAX_MOVES {
+            match work(&session).await {
+                Ok(done) => return Ok((session, done)),
+                Err(SessionError::Left) if self.runtime.is_shutting_down() => return Err(HttpError::ShuttingDown),
+                Err(SessionError::Left) => {
+                    session = self.session().await.map_err(|error| error.with_id(id))?;
+                }
+                // A session that ended while it was used looks like one that never was.
+                Err(SessionError::Ended) => return Err(HttpError::session(SessionError::NotFound, id)),
+                Err(error) => return Err(HttpError::session(error, id)),
+            }
+        }
+        Err(HttpError::session(SessionError::Overloaded, id))
+    }
+
     /// Without sessions a client has no capabilities that outlive its request: nobody can be asked anything.
     async fn ephemeral(&self) -> Result<Session, HttpError> {
         self.check_version()?;
@@ -100,6 +138,7 @@ impl Caller<'_> {
             revision,
             capabilities: RawJson::EMPTY_OBJECT,
             client_info: RawJson::from_serialize(&client_info).unwrap_or(RawJson::EMPTY_OBJECT),
+            max_name_length: super::names::limit(self.request)?,
         };
         let handle = self
             .runtime
@@ -107,7 +146,7 @@ impl Caller<'_> {
             .ephemeral(&self.gateway.gateway, &self.principal, new)
             .await
             .map_err(|error| HttpError::session(error, None))?;
-        Ok(Session { ephemeral: Some(Ephemeral(handle.clone())), handle })
+        Ok(Session { ephemeral: Some(Arc::new(Ephemeral(handle.clone()))), handle })
     }
 
     /// `MCP-Protocol-Version` must be a revision that has sessions. One that differs from the session's is accepted:
@@ -151,10 +190,5 @@ impl Caller<'_> {
     }
 }
 
-/// A session that ended while it was used looks like one that never was.
-pub fn gone(error: SessionError) -> SessionError {
-    match error {
-        SessionError::Ended => SessionError::NotFound,
-        other => other,
-    }
-}
+#[cfg(test)]
+mod tests;

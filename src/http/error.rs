@@ -2,6 +2,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::web::Bytes;
 use actix_web::{HttpResponse, ResponseError};
 use sessiongate_actors::SessionError;
 use sessiongate_protocol::{ParseError, RequestId, codes, jsonrpc};
@@ -81,6 +82,22 @@ impl HttpError {
         Self::Session { error, id: id.cloned() }
     }
 
+    /// The same for a message with this id.
+    pub fn with_id(self, id: Option<&RequestId>) -> Self {
+        match self {
+            Self::Session { error, id: None } => Self::Session { error, id: id.cloned() },
+            Self::Header(reason) => Self::Invalid { reason, id: id.cloned() },
+            other => other,
+        }
+    }
+
+    /// The body that an answer to a part of a batch has.
+    pub fn body(&self) -> Bytes {
+        let data = serde_json::json!({"reason": self.code()});
+        let body = jsonrpc::error_body(self.rpc_code(), &self.to_string(), Some(&data));
+        jsonrpc::response(self.id(), &body)
+    }
+
     /// A stable word for logs, metrics and `error.data.reason`.
     pub fn code(&self) -> &'static str {
         match self {
@@ -153,7 +170,8 @@ impl ResponseError for HttpError {
             }
             Self::ShuttingDown
             | Self::Session {
-                error: SessionError::Overloaded | SessionError::Store(_) | SessionError::Bound { .. },
+                error:
+                    SessionError::Overloaded | SessionError::Left | SessionError::Store(_) | SessionError::Bound { .. },
                 ..
             } => {
                 response.insert_header((RETRY_AFTER, "1"));
@@ -164,8 +182,6 @@ impl ResponseError for HttpError {
             }
             _ => {}
         }
-        let data = serde_json::json!({"reason": self.code()});
-        let body = jsonrpc::error_body(self.rpc_code(), &self.to_string(), Some(&data));
-        response.body(jsonrpc::response(self.id(), &body))
+        response.body(self.body())
     }
 }

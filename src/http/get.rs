@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use sessiongate_protocol::EventId;
 
-use super::caller::{Caller, gone};
+use super::caller::Caller;
 use super::{HttpError, stream};
 
 pub async fn serve(caller: &Caller<'_>) -> Result<HttpResponse, HttpError> {
@@ -15,7 +15,6 @@ pub async fn serve(caller: &Caller<'_>) -> Result<HttpResponse, HttpError> {
     if !sse {
         return Err(HttpError::NotAcceptable("`text/event-stream`"));
     }
-    let session = caller.session().await?;
     let after = match caller.headers().get("last-event-id") {
         None => None,
         Some(value) => {
@@ -26,6 +25,6 @@ pub async fn serve(caller: &Caller<'_>) -> Result<HttpResponse, HttpError> {
             Some(id)
         }
     };
-    let attachment = session.attach(after).await.map_err(|error| HttpError::session(gone(error), None))?;
+    let (session, attachment) = caller.with_session(None, async |session| session.attach(after).await).await?;
     Ok(stream::response(caller, session, attachment))
 }

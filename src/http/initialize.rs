@@ -8,8 +8,8 @@ use sessiongate_actors::gateway::Gateway;
 use sessiongate_protocol::members::Members;
 use sessiongate_protocol::{RawJson, Request, ResponseBody, Revision, codes, jsonrpc};
 
-use super::HttpError;
 use super::caller::{Caller, SESSION_ID};
+use super::{HttpError, names};
 
 /// Instructions of all targets together, in bytes: clients put them into a prompt.
 const INSTRUCTIONS: usize = 16 * 1024;
@@ -46,6 +46,7 @@ pub async fn serve(caller: &Caller<'_>, request: Request) -> Result<HttpResponse
         return Ok(refuse(&request, &message));
     }
     let revision = Revision::negotiate(&params.protocol_version);
+    let max_name_length = names::limit(caller.request).map_err(|error| invalid(error.to_string()))?;
     if !caller.gateway.sessions {
         let body =
             jsonrpc::response(Some(&request.id), &ResponseBody::Result(result(&caller.gateway.gateway, revision)));
@@ -54,7 +55,8 @@ pub async fn serve(caller: &Caller<'_>, request: Request) -> Result<HttpResponse
     if caller.runtime.is_shutting_down() {
         return Err(HttpError::ShuttingDown);
     }
-    let new = NewSession { revision, capabilities: params.capabilities, client_info: params.client_info };
+    let Params { capabilities, client_info, .. } = params;
+    let new = NewSession { revision, capabilities, client_info, max_name_length };
     let result = result(&caller.gateway.gateway, revision);
     let (id, _) = caller
         .runtime

@@ -9,6 +9,7 @@ mod get;
 mod guard;
 mod health;
 mod initialize;
+mod names;
 mod post;
 mod principal;
 mod server;

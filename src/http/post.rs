@@ -11,13 +11,11 @@ use sessiongate_actors::SessionError;
 use sessiongate_actors::session::CallAnswer;
 use sessiongate_protocol::{Message, ParseError, Request};
 
-use super::caller::{Caller, Session, gone};
+use super::caller::{Caller, Session};
 use super::{HttpError, body, initialize, stream as sse};
 
 /// Requests of a batch that run at once.
 const BATCH_AT_ONCE: usize = 16;
-/// A request follows its session out of memory and back this often.
-const MAX_MOVES: u32 = 3;
 /// A call that is quiet for this long gets a stream, so that proxies see life and the client can resume.
 const QUIET: Duration = Duration::from_secs(5);
 
@@ -44,56 +42,43 @@ pub async fn serve(caller: &Caller<'_>, payload: &mut Payload) -> Result<HttpRes
 }
 
 async fn one(caller: &Caller<'_>, message: Message) -> Result<HttpResponse, HttpError> {
-    let id = match &message {
-        Message::Request(request) => Some(request.id.clone()),
-        _ => None,
-    };
-    if id.is_none() && !caller.gateway.sessions {
+    if !caller.gateway.sessions && !matches!(message, Message::Request(_)) {
         // Without a session there is nothing that it could belong to.
         return Ok(HttpResponse::Accepted().finish());
     }
-    let session = caller.session().await.map_err(|error| with_id(error, id.as_ref()))?;
     match message {
-        Message::Request(request) => call(caller, session, request).await,
-        Message::Notification(notification) => {
-            session.notification(notification).map_err(|error| HttpError::session(gone(error), None))?;
-            Ok(HttpResponse::Accepted().finish())
-        }
-        Message::Response(response) => {
-            let id = response.id.clone();
-            session.response(response).await.map_err(|error| HttpError::session(gone(error), id.as_ref()))?;
+        Message::Request(request) => call(caller, &request).await,
+        told => {
+            let session = caller.session().await?;
+            tell(caller, session, told).await?;
             Ok(HttpResponse::Accepted().finish())
         }
     }
 }
 
-fn with_id(error: HttpError, id: Option<&sessiongate_protocol::RequestId>) -> HttpError {
-    match error {
-        HttpError::Session { error, id: None } => HttpError::Session { error, id: id.cloned() },
-        HttpError::Header(reason) => HttpError::Invalid { reason, id: id.cloned() },
-        other => other,
+/// Hands over what is not answered.
+async fn tell(caller: &Caller<'_>, session: Session, message: Message) -> Result<(), HttpError> {
+    match message {
+        Message::Request(_) => {}
+        Message::Notification(told) => {
+            caller.follow(session, None, async |session| session.notification(told.clone()).await).await?;
+        }
+        Message::Response(answer) => {
+            let id = answer.id.clone();
+            caller.follow(session, id.as_ref(), async |session| session.response(answer.clone()).await).await?;
+        }
     }
+    Ok(())
 }
 
-async fn call(caller: &Caller<'_>, session: Session, request: Request) -> Result<HttpResponse, HttpError> {
-    let id = request.id.clone();
-    let failed = |error| HttpError::session(gone(error), Some(&id));
-    let (mut session, mut request) = (session, request);
-    // A session may leave memory in the very moment: its next actor gets the request.
-    let mut attempts = 0;
-    let answer = loop {
-        let call = session.request(request, caller.gateway.streaming).map_err(failed)?;
-        match call.answer(QUIET).await.map_err(failed)? {
-            CallAnswer::Left(unhandled) if attempts < MAX_MOVES => {
-                attempts += 1;
-                request = *unhandled;
-                session = caller.session().await.map_err(|error| with_id(error, Some(&id)))?;
-            }
-            answer => break answer,
-        }
-    };
+async fn call(caller: &Caller<'_>, request: &Request) -> Result<HttpResponse, HttpError> {
+    let streaming = caller.gateway.streaming;
+    let (session, answer) = caller
+        .with_session(Some(&request.id), async |session| {
+            session.request(request.clone(), streaming)?.answer(QUIET).await
+        })
+        .await?;
     Ok(match answer {
-        CallAnswer::Left(_) => return Err(failed(SessionError::Overloaded)),
         CallAnswer::Json(body) => json(StatusCode::OK, body),
         CallAnswer::Refused { status, body } => {
             json(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), body)
@@ -129,31 +114,26 @@ async fn batch(caller: &Caller<'_>, body: &Bytes) -> Result<HttpResponse, HttpEr
     for message in messages {
         match message {
             Message::Request(request) => pending.push(request),
-            Message::Notification(notification) => {
-                session.notification(notification).map_err(|error| HttpError::session(gone(error), None))?;
-            }
-            Message::Response(response) => {
-                let id = response.id.clone();
-                session.response(response).await.map_err(|error| HttpError::session(gone(error), id.as_ref()))?;
-            }
+            told => tell(caller, session.clone(), told).await?,
         }
     }
     if pending.is_empty() {
         return Ok(HttpResponse::Accepted().finish());
     }
-    let session = &session;
-    let answers = pending.into_iter().map(|request| async move {
-        let id = request.id.clone();
-        let refused = |error: SessionError| gone(error).body(Some(&id));
-        match session.request(request, false) {
-            Ok(call) => match call.answer(QUIET).await {
-                Ok(CallAnswer::Json(body) | CallAnswer::Refused { body, .. }) => Some(body),
-                Ok(CallAnswer::Cancelled) => None,
+    let answers = pending.into_iter().map(|request| {
+        let session = session.clone();
+        async move {
+            let id = &request.id;
+            let answer = caller
+                .follow(session, Some(id), async |session| session.request(request.clone(), false)?.answer(QUIET).await)
+                .await;
+            match answer {
+                Ok((_, CallAnswer::Json(body) | CallAnswer::Refused { body, .. })) => Some(body),
+                Ok((_, CallAnswer::Cancelled)) => None,
                 // Asked for without streams, so this does not come.
-                Ok(CallAnswer::Stream(_) | CallAnswer::Left(_)) => Some(refused(SessionError::Overloaded)),
-                Err(error) => Some(refused(error)),
-            },
-            Err(error) => Some(refused(error)),
+                Ok((_, CallAnswer::Stream(_))) => Some(SessionError::Overloaded.body(Some(id))),
+                Err(error) => Some(error.body()),
+            }
         }
     });
     // Not all at once: a batch must fit into the bound of calls in flight.

@@ -94,12 +94,17 @@ impl Reader {
     /// The next bytes; none at the end.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
+            if self.finished {
+                return None;
+            }
+            // Asked before everything else: a stream may have something to say at all times.
+            if self.is_due() {
+                self.finished = true;
+                return if self.is_complete() { None } else { Some(sse::retry(self.timing.retry)) };
+            }
             if let Some(frame) = self.ready.pop_front() {
                 self.seen = true;
                 return Some(frame);
-            }
-            if self.finished {
-                return None;
             }
             if self.last < self.attachment.through {
                 if !self.replay().await {
@@ -111,7 +116,7 @@ impl Reader {
             }
             let Some(live) = &mut self.attachment.live else { return None };
             let wake = Instant::now() + self.timing.keep_alive;
-            let wake = self.close_at.map_or(wake, |close_at| wake.min(close_at));
+            let wake = self.close_at.filter(|_| self.seen).map_or(wake, |close_at| wake.min(close_at));
             match timeout_at(wake, live.recv()).await {
                 Ok(Some(StreamItem::Frame { seq, frame })) => {
                     self.last = seq;
@@ -130,18 +135,26 @@ impl Reader {
                         return Some(sse::retry(self.timing.retry));
                     }
                 }
-                Err(_) if self.seen && self.close_at.is_some_and(|close_at| close_at <= Instant::now()) => {
-                    self.finished = true;
-                    return Some(sse::retry(self.timing.retry));
-                }
-                Err(_) => {
-                    if self.close_at.is_some_and(|close_at| close_at <= Instant::now()) {
-                        self.close_at = None;
-                    }
-                    return Some(sse::KEEP_ALIVE);
-                }
+                Err(_) if self.is_due() => {}
+                Err(_) => return Some(sse::KEEP_ALIVE),
             }
         }
+    }
+
+    /// It is time to close the connection. Not before the client has an event, after which it can come back: each
+    /// connection gets a bit further.
+    fn is_due(&self) -> bool {
+        self.seen && self.close_at.is_some_and(|close_at| close_at <= Instant::now())
+    }
+
+    /// Everything was written that the stream will ever hold. What is taken out to see that is in the log.
+    fn is_complete(&mut self) -> bool {
+        let written = self.ready.is_empty() && self.last >= self.attachment.through;
+        written
+            && match &mut self.attachment.live {
+                Some(live) => matches!(live.try_recv(), Ok(StreamItem::End)),
+                None => true,
+            }
     }
 
     /// Reads a piece of the log; false when the stream cannot go on.

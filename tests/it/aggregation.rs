@@ -250,3 +250,134 @@ async fn names_are_kept_short_where_asked_and_stay_the_same() {
         assert_eq!(before.get_or_insert_with(|| tools.clone()), &tools);
     }
 }
+
+#[tokio::test]
+async fn a_client_asks_for_short_names_in_its_url_or_by_a_header() {
+    let home = Home::new();
+    let long: Vec<String> = ["x", "y"].map(|end| format!("{}{end}", "a_very_long_name_".repeat(5))).into();
+    let names: Vec<&str> = long.iter().map(String::as_str).chain(["short"]).collect();
+    let target = Scripted::named(&names, |tool, request| crate::scripted::text(request, tool));
+    let yaml = configuration("", &[http_target("t", &target.url, "")]);
+    let mut gateway = home.configured(&yaml);
+    let mut by_url = Client::ready(&format!("{}?max_name_length=64", gateway.url), json!({})).await;
+    let mut by_header = Client::new(&gateway.url);
+    by_header.http = reqwest::Client::builder()
+        .default_headers(
+            [("sessiongate-max-name-length".parse().unwrap(), "64".parse().unwrap())].into_iter().collect(),
+        )
+        .build()
+        .unwrap();
+    by_header.initialize(json!({})).await.unwrap();
+    let tools = by_url.tools().await;
+    assert!(tools.iter().all(|tool| tool.len() <= 64) && tools[0] != tools[1], "{tools:?}");
+    assert_eq!(tools[2], "t___short");
+    assert_eq!(by_header.tools().await, tools);
+    // The wish belongs to the session, also in the next process.
+    gateway.kill();
+    let gateway = home.again();
+    by_url.reconnect();
+    by_url.url.clone_from(&gateway.url);
+    assert_eq!(by_url.tools().await, tools);
+    for (tool, real) in tools.iter().zip(&names) {
+        let answer = by_url.call(tool, json!({})).await;
+        assert_eq!(answer["result"]["content"][0]["text"], **real, "{tool}");
+        let answer = by_url.call(&format!("t___{real}"), json!({})).await;
+        assert_eq!(answer["result"]["content"][0]["text"], **real, "the whole name");
+    }
+    let mut other = Client::ready(&gateway.url, json!({})).await;
+    assert_eq!(other.tools().await[0], format!("t___{}", long[0]));
+    for (query, header, what) in [
+        ("?max_name_length=15", None, "`max_name_length`"),
+        ("?max_name_length=many", None, "`max_name_length`"),
+        ("", Some("257"), "`Sessiongate-Max-Name-Length`"),
+    ] {
+        let mut client = Client::new(&format!("{}{query}", gateway.url));
+        let params =
+            json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}});
+        let body = client.request("initialize", params);
+        let mut request = client.post(&body);
+        if let Some(value) = header {
+            request = request.header("sessiongate-max-name-length", value);
+        }
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 400, "{query} {header:?}");
+        let refused: Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
+        assert!(refused["error"]["message"].as_str().unwrap().contains(what), "{refused}");
+        assert_eq!(refused["id"], body["id"]);
+    }
+}
+
+#[tokio::test]
+async fn without_sessions_each_request_carries_the_wish() {
+    let home = Home::new();
+    let long = "a_very_long_name_".repeat(5);
+    let target = Scripted::named(&[&long], |tool, request| crate::scripted::text(request, tool));
+    let gateway = home.configured(&configuration("sessions: off", &[http_target("t", &target.url, "")]));
+    let mut client = Client::new(&format!("{}?max_name_length=64", gateway.url));
+    let tools = client.tools().await;
+    assert_eq!(tools[0].len(), 64, "{tools:?}");
+    assert_eq!(client.call(&tools[0], json!({})).await["result"]["content"][0]["text"], *long);
+}
+
+/// A target with a tool `look` that mentions a resource which is in no list, and says who read what.
+fn librarian(who: &'static str, uri: &'static str) -> Scripted {
+    Scripted::raw(move |request| match (request.method.as_str(), request.body["method"].as_str()) {
+        ("POST", Some("initialize")) => Reply::Json(result(
+            request,
+            r#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{},"resources":{"subscribe":true}},"serverInfo":{"name":"l","version":"1"}}"#,
+        )),
+        ("POST", Some("tools/list")) => {
+            Reply::Json(result(request, r#"{"tools":[{"name":"look","inputSchema":{"type":"object"}}]}"#))
+        }
+        ("POST", Some("tools/call")) => {
+            let links = json!([{"type": "resource_link", "uri": uri, "name": who}, {"type": "resource_link", "uri": "shelf:2", "name": "x"}]);
+            Reply::Json(result(request, &json!({"content": links}).to_string()))
+        }
+        ("POST", Some("resources/list")) if who == "b" => {
+            Reply::Json(result(request, &json!({"resources": [{"uri": "shelf:2", "name": who}]}).to_string()))
+        }
+        ("POST", Some("resources/read")) => {
+            let uri = &request.body["params"]["uri"];
+            Reply::Json(result(request, &json!({"contents": [{"uri": uri, "text": who}]}).to_string()))
+        }
+        ("POST", Some(list)) if list.ends_with("/list") => {
+            let member = if list.contains("templates") { "resourceTemplates" } else { "resources" };
+            Reply::Json(result(request, &json!({member: []}).to_string()))
+        }
+        ("POST", _) if request.body.get("id").is_none() => Reply::Status(202),
+        ("POST", _) => Reply::Json(result(request, "{}")),
+        _ => Reply::Status(405),
+    })
+}
+
+#[tokio::test]
+async fn a_resource_that_a_result_mentions_is_read_at_its_target() {
+    let (home, a, b) = (Home::new(), librarian("a", "book:a"), librarian("b", "book:b"));
+    let targets = [http_target("a", &a.url, ""), http_target("b", &b.url, "")];
+    let mut gateway = home.configured(&configuration("", &targets));
+    let mut client = Client::ready(&gateway.url, json!({})).await;
+    let read = async |client: &mut Client, uri: &str| client.ask("resources/read", json!({"uri": uri})).await;
+    for who in ["a", "b"] {
+        let uri = format!("book:{who}");
+        assert_eq!(read(&mut client, &uri).await["error"]["code"], -32002);
+        client.call(&format!("{who}___look"), json!({})).await;
+        let found = read(&mut client, &uri).await;
+        assert_eq!(found["result"]["contents"][0]["text"], who, "{found}");
+        assert_eq!(client.ask("resources/subscribe", json!({"uri": uri})).await["result"], json!({}));
+        assert!(
+            (if who == "a" { &a } else { &b }).seen().iter().any(|body| body.contains("resources/subscribe")),
+            "{who} was asked"
+        );
+    }
+    let listed = read(&mut client, "shelf:2").await;
+    assert_eq!(listed["result"]["contents"][0]["text"], "b", "a's word takes nothing from b's list: {listed}");
+    let mut other = Client::ready(&gateway.url, json!({})).await;
+    assert_eq!(read(&mut other, "book:a").await["error"]["code"], -32002, "another session has not seen it");
+    other.call("a___look", json!({})).await;
+    // A shutdown in order keeps what was seen.
+    gateway.terminate();
+    let _gateway = home.again();
+    other.reconnect();
+    let found = read(&mut other, "book:a").await;
+    assert_eq!(found["result"]["contents"][0]["text"], "a", "{found}");
+}

@@ -284,3 +284,40 @@ async fn prefixed_names_come_with_who_asks() {
     })
     .await;
 }
+
+/// A client lost its call's stream and comes with a fresh GET; `killed`: because the gateway was.
+async fn asked_again(killed: bool) {
+    let (home, target) = (Home::new(), reference_server(&[]));
+    let yaml = format!("naming: plain\nkeep_alive: 1s\ntargets:\n{}", http_target("ref", &target.url, ""));
+    let mut gateway = home.configured(&yaml);
+    let mut client = Client::ready(&gateway.url, json!({"elicitation": {}})).await;
+    let (_, mut stream) = client.start("sg_elicit_form", json!({})).await;
+    let question = stream.message(QUESTION).await;
+    drop(stream);
+    if killed {
+        gateway.kill();
+        gateway = home.again();
+    }
+    client.reconnect();
+    let mut standing = client.listen(None).await;
+    assert_eq!(standing.message(QUESTION).await, question, "the same under the same id");
+    let answer = json!({"action": "accept", "content": {"name": "Ada"}});
+    assert_eq!(client.answer(&question, answer.clone()).await, 202);
+    assert_eq!(client.answer(&question, answer).await, 202);
+    eventually("the tool has the answer, once, and nothing waits", async || {
+        let done = target.stats().await["answers"]["sg_elicit_form"] == 1
+            && gateway.metric("sessiongate_questions_pending", "").await == 0.0;
+        done.then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_lost_its_stream_is_asked_again_on_its_next_get() {
+    asked_again(false).await;
+}
+
+#[tokio::test]
+async fn a_client_is_asked_again_after_the_gateway_was_killed() {
+    asked_again(true).await;
+}

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::client::{Client, Stream};
-use crate::harness::{Home, Program, eventually, http_target, reference_server};
+use crate::harness::{Home, Program, eventually, http_target, reference_server, sessiongate};
 
 /// A gateway with plain names in front of one reference server.
 async fn one(settings: &str) -> (Home, Program, Program) {
@@ -294,4 +294,119 @@ async fn clients_that_hang_up_during_initialize_leave_no_count_behind() {
         (made > 0.0 && counted == made - ended).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_taken_away_takes_stored_sessions_with_it() {
+    let ada = "{name: ada, key: key-of-ada-0123456789}";
+    let bob = "{name: bob, key: key-of-bob-0123456789}";
+    let keys = |keys: &[&str]| format!("api_keys: [{}]", keys.join(", "));
+    let (home, target, mut gateway) = one(&keys(&[ada, bob])).await;
+    for key in ["key-of-ada-0123456789", "key-of-bob-0123456789"] {
+        for _ in 0..3 {
+            Client::with_key(&gateway.url, key).initialize(json!({})).await.unwrap();
+        }
+    }
+    // A new process has none of them in memory.
+    assert_eq!(gateway.terminate().code(), Some(0));
+    gateway = home.again();
+    let counts = async |gateway: &Program| {
+        let live = gateway.metric("sessiongate_sessions_live", "").await;
+        (gateway.metric("sessiongate_sessions", "").await, live)
+    };
+    assert_eq!(counts(&gateway).await, (6.0, 0.0));
+    home.write(&configuration(&keys(&[ada]), &target));
+    eventually("those of bob are gone", async || (counts(&gateway).await.0 == 3.0).then_some(())).await;
+    eventually("it is told", async || {
+        gateway.log().contains("sessions of keys that were taken away are ended").then_some(())
+    })
+    .await;
+    assert_eq!(gateway.metric("sessiongate_sessions_resumed_total", "").await, 0.0, "none came into memory");
+
+    // Taken away while no gateway runs.
+    assert_eq!(gateway.terminate().code(), Some(0));
+    home.write(&configuration(&keys(&[bob]), &target));
+    let gateway = home.again();
+    eventually("those of ada are gone", async || (counts(&gateway).await.0 == 0.0).then_some(())).await;
+}
+
+/// What a command prints as JSON.
+fn printed(arguments: &[&str], data: &std::path::Path) -> Value {
+    let output = sessiongate(&[arguments, &["--data-dir", data.to_str().unwrap()]].concat());
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_data_folder_with_a_long_path_has_its_control_socket_too() {
+    let (home, target) = (Home::new(), reference_server(&[]));
+    home.write(&configuration("", &target));
+    let long = home.path().join("a-long-name".repeat(20)).join("data");
+    let text = std::fs::read_to_string(home.file()).unwrap();
+    home.write_text(&text.replace(home.data().to_str().unwrap(), long.to_str().unwrap()));
+    for _ in 0..2 {
+        let mut gateway = home.again();
+        let _client = Client::ready(&gateway.url, json!({})).await;
+        let lines = printed(&["sessions", "list", "--output", "json"], &long);
+        assert_eq!(lines.as_array().unwrap().iter().filter(|line| line["live"] == true).count(), 1, "{lines}");
+        let lines = printed(&["sync", "--output", "json"], &long);
+        assert_eq!((&lines[0]["target"], &lines[0]["ok"]), (&json!("ref"), &json!(true)), "{lines}");
+        // The socket of a dead process is in nobody's way.
+        gateway.kill();
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_serves_its_clients_also_without_a_control_socket() {
+    let (home, target) = (Home::new(), reference_server(&[]));
+    std::fs::create_dir_all(home.data().join("control.sock").join("in-the-way")).unwrap();
+    let gateway = home.configured(&configuration("", &target));
+    assert_eq!(Client::ready(&gateway.url, json!({})).await.count("sg_counter").await, 1);
+    assert!(gateway.log().contains("no control socket"));
+}
+
+#[tokio::test]
+async fn the_beginning_of_a_key_is_judged_on_all_sessions() {
+    use sessiongate_storage::sled::{SledOptions, SledStore};
+    use sessiongate_storage::{Acquired, Batch, NodeId, Op, SessionKey, SessionStore};
+    const MANY: u64 = 10_050;
+    let (home, target, mut gateway) = one("! limits: {sessions: 20000}").await;
+    Client::ready(&gateway.url, json!({})).await;
+    assert_eq!(gateway.terminate().code(), Some(0));
+    let store = SledStore::open(&SledOptions::new(home.data().join("store"))).unwrap();
+    let first = store.list(None, 1).await.unwrap().remove(0);
+    // Copies whose keys begin with zeros, and two with a common beginning behind all others.
+    let mut keys: Vec<SessionKey> = (0..MANY).map(|at| SessionKey(u128::from(at).to_be_bytes())).collect();
+    keys.extend([SessionKey([0xff; 16]), SessionKey((u128::MAX - 1).to_be_bytes())]);
+    let writes = keys.iter().map(async |key| {
+        let lease = store.acquire(*key, &NodeId("local".into()), std::time::Duration::from_secs(1)).await.unwrap();
+        let Acquired::Granted(lease) = lease else { panic!("held") };
+        let op = Op::PutRecord { value: first.record.clone(), expires: first.expires };
+        store.commit(&lease, Batch { ops: vec![op] }).await.unwrap();
+        store.release(lease).await.unwrap();
+    });
+    let writes = futures_util::stream::iter(writes);
+    futures_util::StreamExt::for_each_concurrent(writes, 64, |write| write).await;
+    store.close().await.unwrap();
+    drop(store);
+
+    let data = home.data();
+    let list = || printed(&["sessions", "list", "--output", "json"], &data).as_array().unwrap().len();
+    let end = |key: &str| {
+        let output = sessiongate(&["sessions", "end", key, "--data-dir", data.to_str().unwrap()]);
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let all = keys.len() + 1;
+    assert_eq!(list(), all);
+    gateway = home.again();
+    assert_eq!(list(), all, "the running gateway says the same");
+    let (code, said) = end(&"f".repeat(31));
+    assert!(code == Some(1) && said.contains("several"), "{said}");
+    assert_eq!(end(&"f".repeat(32)).0, Some(0));
+    assert_eq!(end(&"f".repeat(31)).0, Some(0), "the other one is alone now");
+    let (code, said) = end(&"f".repeat(30));
+    assert!(code == Some(1) && said.contains("no session"), "{said}");
+    assert_eq!(gateway.metric("sessiongate_sessions", "").await, (all - 2) as f64);
+    drop((gateway, target));
 }

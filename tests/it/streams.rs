@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::client::{Client, Stream};
 use crate::harness::{Home, Program, eventually, http_target, reference_server};
+use crate::scripted::{Reply, Scripted, result};
 
 async fn one(settings: &str) -> (Home, Program, Program) {
     let (home, target) = (Home::new(), reference_server(&[]));
@@ -133,4 +134,49 @@ async fn polling_closes_streams_that_clients_can_take_up() {
     assert_eq!(steps, (1..=30).collect::<Vec<_>>());
     assert_eq!(answer["result"]["structuredContent"]["steps"], 30);
     assert!(connections > 1, "the gateway closed none");
+}
+
+#[tokio::test]
+async fn polling_closes_streams_that_always_have_something_to_say() {
+    const NOTES: usize = 800;
+    let target = Scripted::named(&["talk"], |_, request| {
+        // More than sockets hold.
+        let padding = "x".repeat(16 * 1024);
+        let notes = (0..NOTES).map(|at| {
+            let params = json!({"level": "info", "data": {"at": at, "padding": padding}});
+            format!("data: {}\n\n", json!({"jsonrpc": "2.0", "method": "notifications/message", "params": params}))
+        });
+        let answer = result(request, r#"{"content": []}"#);
+        Reply::Events(notes.chain([format!("data: {answer}\n\n")]).collect())
+    });
+    let home = Home::new();
+    let settings = "naming: plain\nsse_polling: {close_after: 1s, retry: 20ms}\nsessions: {events: {bytes: 64MiB}}";
+    let gateway = home.configured(&format!("{settings}\ntargets:\n{}", http_target("ref", &target.url, "")));
+    let mut client = Client::ready(&gateway.url, json!({})).await;
+    let (_, mut stream) = client.start("talk", json!({})).await;
+    let first = stream.next().await.unwrap().unwrap().id;
+    drop(stream);
+    eventually("all of it is in the log", async || {
+        (gateway.metric("sessiongate_calls_total", "").await == 1.0).then_some(())
+    })
+    .await;
+    let (mut last, mut seen, mut connections) = (first, Vec::new(), 0);
+    loop {
+        let mut stream = client.listen(last.as_deref()).await;
+        connections += 1;
+        if connections == 1 {
+            // Nobody reads for a while: when this other stream is closed, the time of the first is over too.
+            Client::ready(&gateway.url, json!({})).await.listen(None).await.rest().await;
+        }
+        let events = stream.rest().await;
+        assert!(events.iter().any(|event| event.id.is_some()), "each connection gets a bit further");
+        last = events.iter().rev().find_map(|event| event.id.clone());
+        let messages: Vec<_> = events.into_iter().filter_map(|event| event.data).collect();
+        seen.extend(messages.iter().filter_map(|message| message["params"]["data"]["at"].as_u64()));
+        if messages.iter().any(|message| message.get("result").is_some()) {
+            break;
+        }
+    }
+    assert_eq!(seen, (0..NOTES as u64).collect::<Vec<_>>(), "no hole and no double");
+    assert!(connections > 1, "a stream that was always ready was not closed");
 }

@@ -1,5 +1,8 @@
 //! The published catalogue of a gateway: immutable, swapped whole, read on every call.
 
+mod short;
+
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -9,6 +12,7 @@ use sessiongate_protocol::RawJson;
 use sessiongate_protocol::members::Members;
 use sessiongate_protocol::names;
 
+use self::short::Views;
 use super::{ListKind, ServerCapabilities, TargetCatalogue};
 use crate::settings::{GatewaySettings, Naming, TargetSettings};
 
@@ -37,7 +41,7 @@ pub struct Route {
 #[derive(Debug)]
 pub struct Page<'a> {
     /// In order.
-    pub items: Vec<&'a RawJson>,
+    pub items: Vec<Cow<'a, RawJson>>,
     /// Offset of the next page; none on the last.
     pub next: Option<u32>,
 }
@@ -56,6 +60,8 @@ pub struct ListHashes {
 #[derive(Debug)]
 struct Entry {
     exposed: Box<str>,
+    /// The exposed name before the gateway's own limit, where that cut it.
+    uncut: Option<Box<str>>,
     json: RawJson,
     target: u16,
     name: Box<str>,
@@ -70,6 +76,9 @@ pub struct Snapshot {
     index: [HashMap<Box<str>, u32>; 4],
     hashes: ListHashes,
     naming: Naming,
+    /// The only target that has resources.
+    sole: Option<u16>,
+    views: Views,
 }
 
 // === impl Snapshot ===
@@ -106,7 +115,13 @@ impl Snapshot {
             prompts: hash(&[ListKind::Prompts]),
             resources: hash(&[ListKind::Resources, ListKind::ResourceTemplates]),
         };
-        Self { targets, capabilities, lists, index, hashes, naming: gateway.naming }
+        let mut owners = capabilities.iter().zip(0u16..).filter(|(can, _)| can.resources);
+        let sole = match (owners.next(), owners.next()) {
+            (Some((_, only)), None) => Some(only),
+            _ => None,
+        };
+        let views = Views::of(&lists);
+        Self { targets, capabilities, lists, index, hashes, naming: gateway.naming, sole, views }
     }
 
     /// The targets, in the order of the configuration.
@@ -158,7 +173,7 @@ impl Snapshot {
         }
         let end = entries.len().min(start + PAGE_SIZE);
         let next = (end < entries.len()).then(|| u32::try_from(end).unwrap_or(u32::MAX));
-        Some(Page { items: entries[start..end].iter().map(|entry| &entry.json).collect(), next })
+        Some(Page { items: entries[start..end].iter().map(|entry| Cow::Borrowed(&entry.json)).collect(), next })
     }
 
     /// How many items a list has.
@@ -171,18 +186,18 @@ impl Snapshot {
         self.index[kind as usize].contains_key(exposed)
     }
 
+    /// Where a tool or a prompt of the catalogue is.
+    pub fn route_listed(&self, kind: ListKind, exposed: &str) -> Option<Route> {
+        let at = self.index[kind as usize].get(exposed)?;
+        let entry = &self.lists[kind as usize][*at as usize];
+        Some(Route { target: self.targets[entry.target as usize].settings.name.clone(), name: entry.name.clone() })
+    }
+
     /// Where a tool or a prompt is. A name that is not in the catalogue goes to a target only if that target has
     /// never been synchronised and no other could be meant.
     pub fn route_name(&self, kind: ListKind, exposed: &str) -> Option<Route> {
-        if let Some(at) = self.index[kind as usize].get(exposed) {
-            let entry = &self.lists[kind as usize][*at as usize];
-            return Some(Route {
-                target: self.targets[entry.target as usize].settings.name.clone(),
-                name: entry.name.clone(),
-            });
-        }
         let unsynchronised = |target: &&TargetState| target.catalogue.is_none();
-        self.route_prefix(exposed, unsynchronised)
+        self.route_listed(kind, exposed).or_else(|| self.route_prefix(exposed, unsynchronised))
     }
 
     /// Where a name goes when lists are live: by its prefix, or to the only target.
@@ -200,17 +215,16 @@ impl Snapshot {
         })
     }
 
-    /// What a client is shown for a name of a target's that came by another way than the catalogue.
-    pub fn expose(&self, gateway: &GatewaySettings, target: &str, name: &str) -> String {
-        let exposed = match (self.naming, self.targets.len()) {
+    /// What a client is shown for a name of a target's that came by another way than the catalogue, before any limit.
+    pub fn expose(&self, target: &str, name: &str) -> String {
+        match (self.naming, self.targets.len()) {
             (Naming::Plain, 1) => name.to_owned(),
             _ => names::exposed(target, name),
-        };
-        shorten(gateway, exposed)
+        }
     }
 
-    /// The target that owns a resource URI: by the list, by the templates, or because only one target has resources.
-    pub fn route_uri(&self, uri: &str) -> Option<Arc<str>> {
+    /// The target that the catalogue gives a resource URI to: by the list, or by the templates.
+    pub fn owner_of(&self, uri: &str) -> Option<Arc<str>> {
         let of = |at: u16| self.targets[at as usize].settings.name.clone();
         if let Some(at) = self.index[ListKind::Resources as usize].get(uri) {
             return Some(of(self.lists[ListKind::Resources as usize][*at as usize].target));
@@ -219,18 +233,17 @@ impl Snapshot {
         if let Some(entry) = templates.iter().find(|entry| *entry.exposed == *uri || matches(&entry.exposed, uri)) {
             return Some(of(entry.target));
         }
-        let mut owners = self.targets.iter().zip(&self.capabilities).filter(|(_, can)| can.resources);
-        match (owners.next(), owners.next()) {
-            (Some((only, _)), None) => Some(only.settings.name.clone()),
-            _ => None,
-        }
+        None
     }
-}
 
-fn shorten(gateway: &GatewaySettings, exposed: String) -> String {
-    match gateway.max_name_length {
-        Some(limit) => names::shortened(&exposed, limit).into_owned(),
-        None => exposed,
+    /// The only target that has resources, which every URI must belong to.
+    pub fn sole_owner(&self) -> Option<&Arc<str>> {
+        self.sole.map(|at| &self.targets[at as usize].settings.name)
+    }
+
+    /// The target that owns a resource URI: as the catalogue says, or because only one target has resources.
+    pub fn route_uri(&self, uri: &str) -> Option<Arc<str>> {
+        self.owner_of(uri).or_else(|| self.sole_owner().cloned())
     }
 }
 
@@ -260,8 +273,12 @@ fn merge(gateway: &GatewaySettings, targets: &[TargetState], kind: ListKind) -> 
             for (at, name, json) in found {
                 let target = &targets[at as usize].settings.name;
                 let plain = gateway.naming == Naming::Plain && offered.get(&name) == Some(&1);
-                let exposed = if plain { name.clone() } else { names::exposed(target, &name) };
-                let exposed = shorten(gateway, exposed);
+                let uncut = if plain { name.clone() } else { names::exposed(target, &name) };
+                let exposed = gateway.max_name_length.map(|limit| names::shortened(&uncut, limit));
+                let (exposed, uncut) = match exposed {
+                    Some(Cow::Owned(cut)) => (cut, Some(uncut.into())),
+                    Some(Cow::Borrowed(_)) | None => (uncut, None),
+                };
                 if !seen.insert(exposed.clone()) {
                     tracing::warn!(target_name = &**target, name, "dropped an item whose name is offered twice");
                     continue;
@@ -274,7 +291,7 @@ fn merge(gateway: &GatewaySettings, targets: &[TargetState], kind: ListKind) -> 
                         None => continue,
                     }
                 };
-                entries.push(Entry { exposed: exposed.into(), json, target: at, name: name.into() });
+                entries.push(Entry { exposed: exposed.into(), uncut, json, target: at, name: name.into() });
             }
             entries
         }
@@ -297,6 +314,7 @@ fn merge(gateway: &GatewaySettings, targets: &[TargetState], kind: ListKind) -> 
                 .filter(|(at, uri, _)| best.get(uri.as_str()) == Some(at) && seen.insert(uri.clone()))
                 .map(|(at, uri, json)| Entry {
                     exposed: uri.as_str().into(),
+                    uncut: None,
                     json: (*json).clone(),
                     target: *at,
                     name: uri.as_str().into(),

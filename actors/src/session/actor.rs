@@ -14,7 +14,7 @@ use tokio::task::AbortHandle;
 
 use super::connection::{Attachment, StreamItem};
 use super::core::{CallId, ConnId, Effect, EndReason, Env, Input, SessionCore, Step};
-use super::event::{CallAnswer, Event, Permit};
+use super::event::{CallReply, Event, Permit};
 use super::handle::{MAILBOX, SessionHandle};
 use super::open_link::OpenLink;
 use crate::error::SessionError;
@@ -26,7 +26,7 @@ pub struct SessionActor {
     pub(super) gateway: Arc<Gateway>,
     pub(super) core: SessionCore,
     pub(super) lease: Lease,
-    pub(super) replies: HashMap<CallId, oneshot::Sender<CallAnswer>>,
+    pub(super) replies: HashMap<CallId, CallReply>,
     pub(super) acknowledgements: HashMap<CallId, oneshot::Sender<Result<(), SessionError>>>,
     pub(super) attaching: HashMap<ConnId, oneshot::Sender<Result<Attachment, SessionError>>>,
     pub(super) connections: HashMap<StreamId, (ConnId, mpsc::Sender<StreamItem>)>,
@@ -42,7 +42,12 @@ pub struct SessionActor {
     timer: Option<(Timestamp, SpawnHandle)>,
     /// The first step of a restored session.
     pub(super) first_step: Option<Step>,
-    ended: Vec<oneshot::Sender<()>>,
+    ended: Vec<oneshot::Sender<Result<(), SessionError>>>,
+    /// It is decided that the actor stops, and only waits until everything is stored.
+    leaving: bool,
+    /// What came since then. It is dropped unhandled when the actor has stopped, so that whoever waits asks the
+    /// session's next actor, or learns that there is none.
+    late: Vec<Event>,
     /// As the gauge knows it.
     questions: usize,
     pub(super) on_stop: Option<Box<dyn FnOnce(Option<EndReason>)>>,
@@ -89,6 +94,8 @@ impl SessionActor {
             timer: None,
             first_step,
             ended: Vec::new(),
+            leaving: false,
+            late: Vec::new(),
             questions: 0,
             on_stop: Some(on_stop),
             stopping: false,
@@ -118,6 +125,7 @@ impl SessionActor {
 
     fn perform(&mut self, step: Step, ctx: &mut Context<Self>) {
         let permit = self.permit.take();
+        self.leaving |= step.durable.iter().any(|effect| matches!(effect, Effect::Stop { .. }));
         for effect in step.now {
             self.effect(effect, ctx);
         }
@@ -198,8 +206,10 @@ impl SessionActor {
             on_stop(ended);
         }
         for reply in self.ended.drain(..) {
-            let _ = reply.send(());
+            let _ = reply.send(Ok(()));
         }
+        // The directory does not know this actor any more: whoever asks again meets another one.
+        self.late.clear();
         ctx.stop();
     }
 
@@ -229,8 +239,12 @@ impl SessionActor {
     }
 
     /// Leaves memory with everything stored; what runs goes on in the next process where it can.
-    fn on_shut_down(&mut self, reply: oneshot::Sender<()>, ctx: &mut Context<Self>) {
+    fn on_shut_down(&mut self, reply: oneshot::Sender<Result<(), SessionError>>, ctx: &mut Context<Self>) {
         self.step(Input::Disconnect, ctx);
+        if self.stopping {
+            return;
+        }
+        self.leaving = true;
         self.ended.push(reply);
         self.waiting.push_back(Waiting { committed: true, effects: vec![Effect::Stop { ended: None }], permit: None });
         if self.waiting.len() == 1 {
@@ -266,6 +280,16 @@ impl Handler<Event> for SessionActor {
 
     fn handle(&mut self, event: Event, ctx: &mut Self::Context) {
         if self.stopping {
+            if let Event::LinkOpened { link, .. } = event {
+                // Nobody else will say goodbye.
+                actix_rt::spawn(async move { link.close().await });
+            }
+            return;
+        }
+        if self.leaving && event.can_follow() {
+            if self.late.len() < MAILBOX {
+                self.late.push(event);
+            }
             return;
         }
         match event {
@@ -288,16 +312,25 @@ impl Handler<Event> for SessionActor {
                 self.step(input, ctx);
                 self.permit = None;
             }
-            Event::Request { call, request, sse } => {
-                let Some((request, reply)) = request.take() else { return };
-                self.replies.insert(call, reply);
+            Event::Request { call, request, sse, reply } => {
+                let Some(reply) = reply.take() else { return };
+                self.replies.insert(call, CallReply::new(reply));
                 self.step(Input::Request { call, request, sse }, ctx);
             }
+            Event::Notification { notification, reply } => {
+                let Some(reply) = reply.take() else { return };
+                self.step(Input::Notification(notification), ctx);
+                if !self.stopping {
+                    let _ = reply.send(Ok(()));
+                }
+            }
             Event::Response { call, response, reply } => {
+                let Some(reply) = reply.take() else { return };
                 self.acknowledgements.insert(call, reply);
                 self.step(Input::Response { call, response }, ctx);
             }
             Event::Attach { conn, after, reply } => {
+                let Some(reply) = reply.take() else { return };
                 self.attaching.insert(conn, reply);
                 self.step(Input::Attach { conn, after }, ctx);
             }
@@ -308,12 +341,17 @@ impl Handler<Event> for SessionActor {
             }
             Event::Committed { number, result } => self.on_committed(number, result, ctx),
             Event::End { reason, reply } => {
+                let Some(reply) = reply.take() else { return };
                 self.ended.push(reply);
                 self.step(Input::End(reason), ctx);
             }
-            Event::ShutDown { reply } => self.on_shut_down(reply, ctx),
+            Event::ShutDown { reply } => {
+                let Some(reply) = reply.take() else { return };
+                self.on_shut_down(reply, ctx);
+            }
             Event::View(reply) => {
-                let _ = reply.send(self.core.view());
+                let Some(reply) = reply.take() else { return };
+                let _ = reply.send(Ok(self.core.view()));
             }
         }
     }

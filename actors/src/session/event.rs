@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use bytes::Bytes;
-use sessiongate_protocol::{EventId, Request, Response};
+use sessiongate_protocol::{EventId, Notification, Request, Response};
 use sessiongate_storage::StoreError;
 use sessiongate_targets::{Link, SavedLink, Welcome};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -29,16 +29,17 @@ pub enum CallAnswer {
     Stream(Attachment),
     /// The client cancelled it: no response.
     Cancelled,
-    /// The session left memory before it looked at the request: find the session again, and hand it over again.
-    Left(Box<Request>),
 }
 
 /// Room in a link's window, and in that of all links.
 pub(super) type Permit = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 
-/// A request that no actor has looked at yet. If it is dropped like that, because the session just left memory, it
-/// goes back to whoever waits, to be handed to the session's next actor.
-pub struct Unhandled(Option<(Request, oneshot::Sender<CallAnswer>)>);
+/// The way back of a message that no actor has looked at yet. If it is dropped like that, because the session just left
+/// memory, whoever waits is told so ([`SessionError::Left`]) and hands the message to the session's next actor.
+pub struct Unhandled<T>(Option<oneshot::Sender<Result<T, SessionError>>>);
+
+/// The way back of a request that is being handled. Dropped, it says that the outcome is not known.
+pub(super) struct CallReply(oneshot::Sender<Result<CallAnswer, SessionError>>);
 
 /// What the actor is told.
 #[derive(Message)]
@@ -58,9 +59,18 @@ pub enum Event {
         /// Its number.
         call: CallId,
         /// What.
-        request: Unhandled,
+        request: Request,
         /// The answer may be a stream.
         sse: bool,
+        /// The way back.
+        reply: Unhandled<CallAnswer>,
+    },
+    /// A notification of the client and the way back.
+    Notification {
+        /// What.
+        notification: Notification,
+        /// Answered when the rules know it.
+        reply: Unhandled<()>,
     },
     /// An answer to a question and the way back.
     Response {
@@ -69,7 +79,7 @@ pub enum Event {
         /// What.
         response: Response,
         /// The way back.
-        reply: oneshot::Sender<Result<(), SessionError>>,
+        reply: Unhandled<()>,
     },
     /// A connection wants a stream.
     Attach {
@@ -78,7 +88,7 @@ pub enum Event {
         /// `Last-Event-ID`.
         after: Option<EventId>,
         /// The way back.
-        reply: oneshot::Sender<Result<Attachment, SessionError>>,
+        reply: Unhandled<Attachment>,
     },
     /// A downstream session is open: the link itself, for the actor.
     LinkOpened {
@@ -105,33 +115,65 @@ pub enum Event {
         /// Why.
         reason: EndReason,
         /// Answered when it is gone from the store.
-        reply: oneshot::Sender<()>,
+        reply: Unhandled<()>,
     },
     /// Store everything and leave memory.
     ShutDown {
         /// Answered when that is done.
-        reply: oneshot::Sender<()>,
+        reply: Unhandled<()>,
     },
     /// A look.
-    View(oneshot::Sender<SessionView>),
+    View(Unhandled<SessionView>),
+}
+
+// === impl Event ===
+
+impl Event {
+    /// Whether somebody waits for an answer who can ask the session's next actor.
+    pub(super) fn can_follow(&self) -> bool {
+        match self {
+            Self::Request { .. }
+            | Self::Notification { .. }
+            | Self::Response { .. }
+            | Self::Attach { .. }
+            | Self::End { .. }
+            | Self::ShutDown { .. }
+            | Self::View(_) => true,
+            Self::Input(_) | Self::Link { .. } | Self::LinkOpened { .. } | Self::Committed { .. } => false,
+        }
+    }
 }
 
 // === impl Unhandled ===
 
-impl Unhandled {
-    pub(super) fn new(request: Request, reply: oneshot::Sender<CallAnswer>) -> Self {
-        Self(Some((request, reply)))
+impl<T> Unhandled<T> {
+    pub(super) fn new(reply: oneshot::Sender<Result<T, SessionError>>) -> Self {
+        Self(Some(reply))
     }
 
-    pub(super) fn take(mut self) -> Option<(Request, oneshot::Sender<CallAnswer>)> {
+    /// From here on the message counts as handled.
+    pub(super) fn take(mut self) -> Option<oneshot::Sender<Result<T, SessionError>>> {
         self.0.take()
     }
 }
 
-impl Drop for Unhandled {
+impl<T> Drop for Unhandled<T> {
     fn drop(&mut self) {
-        if let Some((request, reply)) = self.0.take() {
-            let _ = reply.send(CallAnswer::Left(Box::new(request)));
+        if let Some(reply) = self.0.take() {
+            let _ = reply.send(Err(SessionError::Left));
         }
+    }
+}
+
+// === impl CallReply ===
+
+impl CallReply {
+    pub(super) fn new(reply: oneshot::Sender<Result<CallAnswer, SessionError>>) -> Self {
+        Self(reply)
+    }
+
+    /// An error if nobody waits any more.
+    pub(super) fn send(self, answer: CallAnswer) -> Result<(), CallAnswer> {
+        self.0.send(Ok(answer)).map_err(|unsent| unsent.unwrap_or(CallAnswer::Cancelled))
     }
 }

@@ -37,7 +37,7 @@ pub struct SessionHandle {
 pub struct PendingCall<'a> {
     handle: &'a SessionHandle,
     call: CallId,
-    answer: oneshot::Receiver<CallAnswer>,
+    answer: oneshot::Receiver<Result<CallAnswer, SessionError>>,
     done: bool,
 }
 
@@ -84,16 +84,16 @@ impl SessionHandle {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn send(&self, event: Event) -> Result<(), SessionError> {
-        self.addr.try_send(event).map_err(|error| match error {
-            SendError::Full(_) => SessionError::Overloaded,
-            SendError::Closed(_) => SessionError::Ended,
-        })
-    }
-
-    async fn wait<T>(receiver: oneshot::Receiver<T>) -> Result<T, SessionError> {
-        match tokio::time::timeout(LOCAL_DEADLINE, receiver).await {
-            Ok(Ok(answer)) => Ok(answer),
+    /// Sends a message and waits for the answer. [`SessionError::Left`] if no actor looked at the message.
+    async fn ask<T>(&self, event: impl FnOnce(Unhandled<T>) -> Event) -> Result<T, SessionError> {
+        let (reply, answer) = oneshot::channel();
+        match self.addr.try_send(event(Unhandled::new(reply))) {
+            // What comes back closed is dropped here, and says so by itself.
+            Ok(()) | Err(SendError::Closed(_)) => {}
+            Err(SendError::Full(_)) => return Err(SessionError::Overloaded),
+        }
+        match tokio::time::timeout(LOCAL_DEADLINE, answer).await {
+            Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(SessionError::Crashed),
             Err(_) => Err(SessionError::Overloaded),
         }
@@ -103,34 +103,29 @@ impl SessionHandle {
     pub fn request(&self, request: Request, sse: bool) -> Result<PendingCall<'_>, SessionError> {
         let call = CallId(self.next());
         let (reply, answer) = oneshot::channel();
-        let request = Unhandled::new(request, reply);
-        match self.addr.try_send(Event::Request { call, request, sse }) {
-            // A session that just left gives the request back as the answer.
+        match self.addr.try_send(Event::Request { call, request, sse, reply: Unhandled::new(reply) }) {
+            // A session that just left says so in the answer.
             Ok(()) | Err(SendError::Closed(_)) => {}
             Err(SendError::Full(_)) => return Err(SessionError::Overloaded),
         }
         Ok(PendingCall { handle: self, call, answer, done: false })
     }
 
-    /// Hands a notification over.
-    pub fn notification(&self, notification: Notification) -> Result<(), SessionError> {
-        self.send(Event::Input(Input::Notification(notification)))
+    /// Hands a notification over; returns when the session knows it.
+    pub async fn notification(&self, notification: Notification) -> Result<(), SessionError> {
+        self.ask(|reply| Event::Notification { notification, reply }).await
     }
 
     /// Hands the answer to a question over; returns when it is stored.
     pub async fn response(&self, response: Response) -> Result<(), SessionError> {
         let call = CallId(self.next());
-        let (reply, accepted) = oneshot::channel();
-        self.send(Event::Response { call, response, reply })?;
-        Self::wait(accepted).await?
+        self.ask(|reply| Event::Response { call, response, reply }).await
     }
 
     /// Opens the standing stream, or the rest of the stream that `after` names.
     pub async fn attach(&self, after: Option<EventId>) -> Result<Attachment, SessionError> {
         let conn = ConnId(self.next());
-        let (reply, attached) = oneshot::channel();
-        self.send(Event::Attach { conn, after, reply })?;
-        Self::wait(attached).await?
+        self.ask(|reply| Event::Attach { conn, after, reply }).await
     }
 
     /// A connection ended.
@@ -146,10 +141,7 @@ impl SessionHandle {
 
     /// Ends the session; returns when it is gone from the store.
     pub async fn end(&self, reason: EndReason) -> Result<(), SessionError> {
-        let (reply, ended) = oneshot::channel();
-        self.send(Event::End { reason, reply })?;
-        // A session that ended in between did what was asked.
-        Self::wait(ended).await
+        self.ask(|reply| Event::End { reason, reply }).await
     }
 
     /// The published catalogue changed.
@@ -164,16 +156,16 @@ impl SessionHandle {
 
     /// Closes the connections, flushes and leaves memory; returns when everything is stored.
     pub async fn shut_down(&self) -> Result<(), SessionError> {
-        let (reply, done) = oneshot::channel();
-        self.send(Event::ShutDown { reply })?;
-        Self::wait(done).await
+        match self.ask(|reply| Event::ShutDown { reply }).await {
+            // It left by itself.
+            Err(SessionError::Left) => Ok(()),
+            done => done,
+        }
     }
 
     /// A look at it.
     pub async fn view(&self) -> Result<SessionView, SessionError> {
-        let (reply, view) = oneshot::channel();
-        self.send(Event::View(reply))?;
-        Self::wait(view).await
+        self.ask(Event::View).await
     }
 
     /// For what must not be lost and cannot be refused: waits in the mailbox in the background.
@@ -191,7 +183,7 @@ impl SessionHandle {
 
 impl PendingCall<'_> {
     /// Waits for the answer. After `quiet` without one, the answer becomes a stream where that is possible, so that
-    /// the client gets keep-alives and can resume.
+    /// the client gets keep-alives and can resume. [`SessionError::Left`] if no actor looked at the request.
     pub async fn answer(mut self, quiet: Duration) -> Result<CallAnswer, SessionError> {
         let answer = match tokio::time::timeout(quiet, &mut self.answer).await {
             Ok(answer) => answer,
@@ -201,7 +193,7 @@ impl PendingCall<'_> {
             }
         };
         self.done = true;
-        answer.map_err(|_| SessionError::Crashed)
+        answer.unwrap_or(Err(SessionError::Crashed))
     }
 }
 

@@ -49,7 +49,8 @@ pub struct GatewayConfig {
     #[serde(default)]
     pub api_keys: Vec<ApiKey>,
     /// The longest name of a tool or prompt that clients are shown; a longer one is cut and gets a hash, always the same
-    /// one. Some clients refuse names of more than 64 characters. Default: names are shown whole. Since 0.1.
+    /// one. Some clients refuse names of more than 64 characters. A single client can ask for a limit of its own with
+    /// `?max_name_length=64` in its URL. Default: names are shown whole. Since 0.1.
     #[serde(default)]
     #[schemars(range(min = 32, max = 1024))]
     pub max_name_length: Option<u16>,

@@ -84,6 +84,7 @@ impl SessionCore {
         };
         if let Some(question) = self.questions.get_mut(&number) {
             question.answer = Some(String::from_utf8_lossy(&body).into_owned());
+            question.message = None;
         }
         self.store_question(number, step);
         match checked {

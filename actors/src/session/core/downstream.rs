@@ -12,7 +12,8 @@ use sessiongate_targets::{CallReply, LinkEvent, Origin, TargetError};
 
 use super::links::LinkState;
 use super::requests::LOG_LEVELS;
-use super::{ACCEPTED, CallId, CallKind, Effect, Env, Generation, SessionCore, Step};
+use super::resources::Mentioning;
+use super::{ACCEPTED, CallId, CallKind, Effect, Env, Generation, Reply, SessionCore, Step};
 use crate::catalogue::ListKind;
 use crate::settings::{Listing, Naming};
 
@@ -62,10 +63,14 @@ impl SessionCore {
     fn on_result(&mut self, id: CallId, response: Response, target: &Arc<str>, env: &Env<'_>, step: &mut Step) {
         let Some(call) = self.calls.get(&id) else { return };
         let kind = call.kind.clone();
+        let streamed = matches!(call.reply, Reply::Stream(_));
+        if let (ResponseBody::Result(result), Some(place)) = (&response.body, Mentioning::of_method(&call.method)) {
+            self.note_resources(place, target, result, streamed, env, step);
+        }
         let mut outcome = "ok";
         let body = match response.body {
             ResponseBody::Result(result) => match &kind {
-                CallKind::List { list } => match self.live_page(*list, target, &result, env) {
+                CallKind::List { list } => match self.live_page(*list, target, &result, env, step) {
                     Ok(page) => ResponseBody::Result(page),
                     Err(_) => self.page_without(*list, target, env),
                 },

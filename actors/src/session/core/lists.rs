@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use sessiongate_protocol::cursor::{Cursor, CursorScope, ListKind};
 use sessiongate_protocol::members::Members;
-use sessiongate_protocol::{RawJson, ResponseBody, jsonrpc};
+use sessiongate_protocol::{RawJson, ResponseBody, jsonrpc, names};
 
 use super::replies::Failure;
 use super::{CallKind, Env, Outgoing, SessionCore, Step, object_with};
+use crate::catalogue::Route;
 
 // === impl SessionCore ===
 
@@ -47,14 +48,15 @@ impl SessionCore {
             Some(Cursor::Page { version, offset, .. }) if version == env.catalogue.version(list) => offset,
             Some(_) => return Err(Failure::invalid_params("the list changed meanwhile: list again without a cursor")),
         };
-        let page = env
-            .catalogue
-            .page(list, offset)
-            .ok_or_else(|| Failure::invalid_params("`params.cursor` is past the end of the list"))?;
+        let page = match self.facts.max_name_length {
+            Some(limit) => env.catalogue.page_within(list, offset, limit.into()),
+            None => env.catalogue.page(list, offset),
+        };
+        let page = page.ok_or_else(|| Failure::invalid_params("`params.cursor` is past the end of the list"))?;
         let next = page.next.and_then(|offset| {
             self.seal_cursor(&Cursor::Page { list, version: env.catalogue.version(list), offset }, env)
         });
-        Ok(page_body(list, page.items.into_iter().map(RawJson::as_str), next))
+        Ok(page_body(list, page.items.iter().map(|item| item.as_str()), next))
     }
 
     /// Which target a page of a live list comes from; none if no target has such a list.
@@ -93,11 +95,12 @@ impl SessionCore {
 
     /// Makes a page of a target a page of the gateway: names are exposed ones, the cursor leads on to the next target.
     pub(super) fn live_page(
-        &self,
+        &mut self,
         list: ListKind,
         target: &Arc<str>,
         result: &RawJson,
         env: &Env<'_>,
+        step: &mut Step,
     ) -> Result<RawJson, serde_json::Error> {
         let members = Members::of(result)?;
         let items: Vec<RawJson> = match members.get(list.member()) {
@@ -106,7 +109,7 @@ impl SessionCore {
         };
         let items: Vec<RawJson> = match list {
             ListKind::Tools | ListKind::Prompts => {
-                items.into_iter().filter_map(|item| self.exposed_item(target, &item, env)).collect()
+                items.into_iter().filter_map(|item| self.exposed_item(list, target, &item, env, step)).collect()
             }
             ListKind::Resources | ListKind::ResourceTemplates => items,
         };
@@ -123,14 +126,68 @@ impl SessionCore {
         Ok(page_body(list, items.iter().map(RawJson::as_str), next))
     }
 
-    fn exposed_item(&self, target: &str, item: &RawJson, env: &Env<'_>) -> Option<RawJson> {
+    fn exposed_item(
+        &mut self,
+        list: ListKind,
+        target: &Arc<str>,
+        item: &RawJson,
+        env: &Env<'_>,
+        step: &mut Step,
+    ) -> Option<RawJson> {
         let members = Members::of(item).ok()?;
         let name = members.get_str("name")?;
-        let exposed = env.catalogue.expose(&self.settings, target, &name);
+        let whole = env.catalogue.expose(target, &name);
+        let exposed = match self.name_limit() {
+            Some(limit) => self.exposed_within(limit, list, target, (&name, &whole), env, step)?,
+            None => whole,
+        };
         if exposed == *name {
             return Some(item.clone());
         }
         Some(members.with(&[("name", Some(&serde_json::to_string(&exposed).ok()?))]))
+    }
+
+    /// The name of a live item under a limit, remembered where it was cut. None if that name is another item's.
+    fn exposed_within(
+        &mut self,
+        limit: usize,
+        list: ListKind,
+        target: &Arc<str>,
+        (name, whole): (&str, &str),
+        env: &Env<'_>,
+        step: &mut Step,
+    ) -> Option<String> {
+        let exposed = names::shortened(whole, limit);
+        let cut = matches!(exposed, std::borrow::Cow::Owned(_));
+        if !cut && self.live_names.is_empty() {
+            return Some(exposed.into_owned());
+        }
+        let listed = env.catalogue.unshortened(list, &exposed, limit).unwrap_or(&exposed);
+        let known = env.catalogue.route_listed(list, listed).or_else(|| self.shortened_live(list, &exposed));
+        match known {
+            Some(known) if known.target != *target || *known.name != *name => {
+                tracing::warn!(target_name = &**target, name, "dropped an item whose short name is another item's");
+                return None;
+            }
+            Some(_) => {}
+            None if cut => {
+                self.live_names.note(&live_key(list, &exposed), target, Some(name));
+                self.live_names.save(&mut step.batch);
+                // The client learns the name when it is stored: it may use it after a restart.
+                self.dirty = true;
+            }
+            None => {}
+        }
+        Some(exposed.into_owned())
+    }
+
+    /// What a name stands for that a live list showed cut.
+    pub(super) fn shortened_live(&self, list: ListKind, exposed: &str) -> Option<Route> {
+        if self.live_names.is_empty() {
+            return None;
+        }
+        let known = self.live_names.get(&live_key(list, exposed))?;
+        Some(Route { target: known.target.clone(), name: known.name.clone()? })
     }
 
     /// A live page of one target failed: the list goes on with the next one, so that a dead target hides only itself.
@@ -164,6 +221,10 @@ impl SessionCore {
         let method = list.changed_method();
         self.send_standing(jsonrpc::notification(method, None), Some(method.into()), env, step);
     }
+}
+
+fn live_key(list: ListKind, exposed: &str) -> String {
+    format!("{}:{exposed}", list.method())
 }
 
 /// A list without items.

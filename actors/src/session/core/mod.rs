@@ -11,10 +11,12 @@ mod downstream;
 mod io;
 mod links;
 mod lists;
+mod mentions;
 mod questions;
 mod record;
 mod replies;
 mod requests;
+mod resources;
 mod resume;
 mod streams;
 #[cfg(test)]
@@ -34,7 +36,9 @@ pub use io::{Answer, CallId, CallSummary, ConnId, Effect, EndReason, Env, Genera
 pub use record::{Record, SessionFacts};
 
 use self::links::LinkState;
+use self::mentions::Mentions;
 use self::questions::Question;
+use self::record::{LIVE_NAME, SEEN_RESOURCE};
 use self::streams::Streams;
 use crate::catalogue::ListHashes;
 use crate::settings::GatewaySettings;
@@ -62,6 +66,10 @@ pub struct SessionCore {
     subscriptions: BTreeMap<Box<str>, Arc<str>>,
     /// URL elicitations whose completion a target may announce, newest last.
     elicitation_ids: VecDeque<(Box<str>, Arc<str>)>,
+    /// Resources in no list that results mentioned.
+    seen_resources: Mentions,
+    /// Names that live lists showed cut, by list.
+    live_names: Mentions,
     /// Parts of the record changed: write it with this step.
     dirty: bool,
     /// The earliest wake-up that the shell knows of.
@@ -164,6 +172,8 @@ impl SessionCore {
             queue: VecDeque::new(),
             subscriptions: BTreeMap::new(),
             elicitation_ids: VecDeque::new(),
+            seen_resources: Mentions::new(SEEN_RESOURCE),
+            live_names: Mentions::new(LIVE_NAME),
             dirty: true,
             announced: Timestamp(u64::MAX),
             ended: false,
@@ -210,7 +220,7 @@ impl SessionCore {
                 }
             }
             Input::Attach { conn, after } => self.on_attach(conn, after, env, &mut step),
-            Input::ConnClosed { stream, conn } => self.on_conn_closed(stream, conn, &mut step),
+            Input::ConnClosed { stream, conn } => self.on_conn_closed(stream, conn, env, &mut step),
             Input::LinkOpened { target, generation, welcome, saved } => {
                 self.on_link_opened(&target, generation, welcome, saved, env, &mut step);
             }
@@ -236,6 +246,7 @@ impl SessionCore {
                 for stream in self.streams.attached() {
                     step.durable.push(Effect::CloseConnection(stream));
                 }
+                self.seen_resources.save(&mut step.batch);
             }
         }
         self.write_record(&mut step);
@@ -348,7 +359,8 @@ impl SessionCore {
         let call = self.calls.values().map(|call| call.deadline).min().unwrap_or(self.expires);
         let answer = self.questions.values().filter_map(|question| question.retry_at).min().unwrap_or(self.expires);
         let link = self.links.values().filter_map(LinkState::reopens_at).min().unwrap_or(self.expires);
-        self.expires.min(idle).min(call).min(answer).min(link)
+        let again = self.questions.values().filter_map(|question| self.asks_again_at(question)).min();
+        self.expires.min(idle).min(call).min(answer).min(link).min(again.unwrap_or(self.expires))
     }
 
     fn on_tick(&mut self, env: &Env<'_>, step: &mut Step) {
@@ -371,6 +383,8 @@ impl SessionCore {
         }
         self.post_answers_again(env, step);
         self.reopen_links(env, step);
+        self.ask_again(env, step);
+        self.seen_resources.save(&mut step.batch);
         self.streams.drop_old(env.now, &self.settings.sessions.events, &mut step.batch);
         // Only with nothing to write, so that no request can come between the decision and the end: the next tick,
         // which comes soon, finds it so.
@@ -394,6 +408,7 @@ impl SessionCore {
         for target in open {
             self.let_go(&target, false, step);
         }
+        self.seen_resources.save(&mut step.batch);
         self.write_record(step);
         self.ended = true;
         step.durable.push(Effect::Stop { ended: None });

@@ -3,6 +3,10 @@
 //! A question is stored before it is shown; its answer is stored before it is passed on; both go when the target has
 //! the answer. After a restart a question that waits is still known under its id, and an answer that was not passed
 //! on yet is passed on: the target tells a repetition by the JSON-RPC id.
+//!
+//! A client that lost a stream comes back to it, and finds its question there. One that does not, because its process
+//! is another one by now or because it cannot, has a GET stream sooner or later: a question whose stream nobody has
+//! read for a while is put there once more, under the same id.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +29,10 @@ use crate::settings::Naming;
 const MAX_REFUSALS: u32 = 10;
 /// First and longest of these waits.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// A client that comes back to a stream does so earlier, if it was not told to wait for longer.
+const GRACE: Duration = Duration::from_secs(10);
+/// Larger questions, in bytes, are not kept to be put again: a session's memory is bounded.
+const KEPT: usize = 256 << 10;
 
 /// One question.
 #[derive(Clone, Serialize, Deserialize)]
@@ -33,7 +41,7 @@ pub(super) struct Question {
     /// The target's id for it.
     pub(super) downstream_id: RequestId,
     pub(super) kind: QuestionKind,
-    /// Where it was shown; none while it waits in the queue for a GET stream.
+    /// Where it was shown last; none while it waits in the queue for a GET stream.
     pub(super) stream: Option<StreamId>,
     /// The downstream id of the call it belongs to.
     pub(super) call: Option<i64>,
@@ -41,7 +49,7 @@ pub(super) struct Question {
     pub(super) progress_token: Option<ProgressToken>,
     /// The answer as it goes to the target, once there is one.
     pub(super) answer: Option<String>,
-    /// What the client will be shown, while that waits for a GET stream.
+    /// What the client is shown, until there is an answer, to be put again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) message: Option<String>,
     /// On which downstream session it was asked; an earlier process's is older than all.
@@ -142,7 +150,8 @@ impl SessionCore {
             call: call.and_then(|call| self.calls.get(&call)).map(|call| call.downstream_id),
             progress_token: token,
             answer: None,
-            message: stream.is_none().then(|| String::from_utf8_lossy(&message).into_owned()),
+            message: (stream.is_none() || message.len() <= KEPT)
+                .then(|| String::from_utf8_lossy(&message).into_owned()),
             generation: self.links.get(target).map(LinkState::generation).unwrap_or_default(),
             refusals: 0,
             retry_at: None,
@@ -159,8 +168,35 @@ impl SessionCore {
     pub(super) fn question_shown(&mut self, number: u64, stream: StreamId, step: &mut Step) {
         if let Some(question) = self.questions.get_mut(&number) {
             question.stream = Some(stream);
-            question.message = None;
+            question.message.take_if(|message| message.len() > KEPT);
             self.store_question(number, step);
+        }
+    }
+
+    /// When a question is put on the standing stream because nobody reads the stream where it is; none if it is where
+    /// it can be seen, or no standing stream is read.
+    pub(super) fn asks_again_at(&self, question: &Question) -> Option<Timestamp> {
+        let (stream, standing) = (question.stream?, self.streams.live_standing()?);
+        if question.answer.is_some() || question.message.is_none() || stream == standing {
+            return None;
+        }
+        let grace = GRACE.max(self.settings.sessions.retry.saturating_mul(2));
+        Some(self.streams.unread_since(stream)?.plus(grace))
+    }
+
+    /// Puts questions again that it is time for: see [`Self::asks_again_at`].
+    pub(super) fn ask_again(&mut self, env: &Env<'_>, step: &mut Step) {
+        let Some(standing) = self.streams.live_standing() else { return };
+        let due: Vec<(u64, String)> = self
+            .questions
+            .iter()
+            .filter(|(_, question)| self.asks_again_at(question).is_some_and(|at| at <= env.now))
+            .filter_map(|(number, question)| Some((*number, question.message.clone()?)))
+            .collect();
+        for (number, message) in due {
+            tracing::debug!(question = number, "a question whose stream is not read is put on the standing stream");
+            self.question_shown(number, standing, step);
+            self.append(standing, message.as_bytes(), env, step);
         }
     }
 

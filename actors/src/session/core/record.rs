@@ -19,6 +19,10 @@ use crate::catalogue::ListHashes;
 pub(super) const CALL: ItemKind = ItemKind(1);
 /// A question.
 pub(super) const QUESTION: ItemKind = ItemKind(2);
+/// A resource that a target mentioned.
+pub(super) const SEEN_RESOURCE: ItemKind = ItemKind(3);
+/// A name that a live list showed cut.
+pub(super) const LIVE_NAME: ItemKind = ItemKind(4);
 
 /// Question numbers are reserved in blocks of this size.
 pub(super) const QUESTION_BLOCK: u64 = 64;
@@ -39,6 +43,9 @@ pub struct SessionFacts {
     pub client_info: RawJson,
     /// When `initialize` came.
     pub created: Timestamp,
+    /// The longest name of a tool or prompt that the client wants to see, in bytes; none takes what the gateway shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_name_length: Option<u16>,
 }
 
 /// The stored record of a session.

@@ -1,7 +1,5 @@
 //! Requests of the client.
 
-use std::sync::Arc;
-
 use sessiongate_protocol::members::Members;
 use sessiongate_protocol::progress::Watermark;
 use sessiongate_protocol::text::short;
@@ -19,9 +17,6 @@ pub(super) const LOG_LEVELS: [&str; 8] =
 
 /// Resources that one session may be subscribed to.
 const SUBSCRIPTIONS: usize = 256;
-
-/// Longest URI of a resource, in bytes.
-const MAX_URI: usize = 8192;
 
 // === impl SessionCore ===
 
@@ -80,11 +75,11 @@ impl SessionCore {
             "tools/call" => self.plan_named(ListKind::Tools, params, env).map(Some),
             "prompts/get" => self.plan_named(ListKind::Prompts, params, env).map(Some),
             "resources/read" => {
-                let (uri, target) = resource(params, env)?;
+                let (uri, target) = self.resource(params, env)?;
                 Ok(Some(Outgoing { kind: CallKind::Plain, target, name: Some(uri), params: params.cloned() }))
             }
             "resources/subscribe" => {
-                let (uri, target) = resource(params, env)?;
+                let (uri, target) = self.resource(params, env)?;
                 if !env.catalogue.capabilities_of(&target).subscribe {
                     return Err(unsupported(&request.method, &target));
                 }
@@ -100,7 +95,7 @@ impl SessionCore {
                 Ok(Some(Outgoing { kind, target, name: Some(uri), params: params.cloned() }))
             }
             "resources/unsubscribe" => {
-                let (uri, target) = resource(params, env)?;
+                let (uri, target) = self.resource(params, env)?;
                 let target = self.subscriptions.get(&uri).cloned().unwrap_or(target);
                 let kind = CallKind::Unsubscribe { uri: uri.clone() };
                 Ok(Some(Outgoing { kind, target, name: Some(uri), params: params.cloned() }))
@@ -128,7 +123,8 @@ impl SessionCore {
     fn plan_named(&self, kind: ListKind, params: Option<&RawJson>, env: &Env<'_>) -> Result<Outgoing, Failure> {
         let params = params.ok_or_else(|| Failure::invalid_params("`params.name` is missing"))?;
         let exposed = meta::name_of(params).map_err(|error| Failure::invalid_params(error.to_string()))?;
-        let Route { target, name } = self.route(kind, &exposed, env).ok_or_else(|| {
+        let whole = self.whole_name(kind, &exposed, env);
+        let Route { target, name } = self.route(kind, whole, env).ok_or_else(|| {
             let what = if kind == ListKind::Tools { "tool" } else { "prompt" };
             Failure {
                 code: codes::INVALID_PARAMS,
@@ -142,14 +138,34 @@ impl SessionCore {
             meta::with_name(params, &name).map_err(|error| Failure::invalid_params(error.to_string()))?
         };
         let kind = if kind == ListKind::Tools { CallKind::Tool } else { CallKind::Plain };
-        Ok(Outgoing { kind, target, name: Some(exposed.as_ref().into()), params: Some(params) })
+        Ok(Outgoing { kind, target, name: Some(whole.into()), params: Some(params) })
     }
 
-    pub(super) fn route(&self, kind: ListKind, exposed: &str, env: &Env<'_>) -> Option<Route> {
-        env.catalogue.route_name(kind, exposed).or_else(|| match self.settings.listing {
-            Listing::Dynamic => env.catalogue.route_live(exposed),
-            Listing::Default => None,
-        })
+    /// The longest name that this session is shown: the gateway's limit or its client's own.
+    pub(super) fn name_limit(&self) -> Option<usize> {
+        let own = self.facts.max_name_length.map(usize::from);
+        match (own, self.settings.max_name_length) {
+            (Some(own), Some(all)) => Some(own.min(all)),
+            (own, all) => own.or(all),
+        }
+    }
+
+    /// The catalogue's name for what a client named: clients that asked for short names may use both.
+    fn whole_name<'a>(&self, kind: ListKind, named: &'a str, env: &Env<'a>) -> &'a str {
+        let limit = self.facts.max_name_length.map(usize::from);
+        limit.and_then(|limit| env.catalogue.unshortened(kind, named, limit)).unwrap_or(named)
+    }
+
+    fn route(&self, kind: ListKind, exposed: &str, env: &Env<'_>) -> Option<Route> {
+        match self.settings.listing {
+            Listing::Default => env.catalogue.route_name(kind, exposed),
+            Listing::Dynamic => env
+                .catalogue
+                .route_listed(kind, exposed)
+                .or_else(|| self.shortened_live(kind, exposed))
+                .or_else(|| env.catalogue.route_name(kind, exposed))
+                .or_else(|| env.catalogue.route_live(exposed)),
+        }
     }
 
     /// `completion/complete` goes where the prompt or the resource template is.
@@ -163,7 +179,7 @@ impl SessionCore {
             Some("ref/prompt") => {
                 let exposed = inner.get_str("name").ok_or_else(|| bad("`params.ref.name` is missing"))?;
                 let route = self
-                    .route(ListKind::Prompts, &exposed, env)
+                    .route(ListKind::Prompts, self.whole_name(ListKind::Prompts, &exposed, env), env)
                     .ok_or_else(|| bad(&format!("Unknown prompt: {}", short(&exposed))))?;
                 let name = serde_json::to_string(&route.name).unwrap_or_default();
                 let renamed = inner.with(&[("name", Some(&name))]);
@@ -254,21 +270,6 @@ impl SessionCore {
         );
         self.dispatch(id, &target, step);
     }
-}
-
-fn resource(params: Option<&RawJson>, env: &Env<'_>) -> Result<(Box<str>, Arc<str>), Failure> {
-    let uri = params
-        .ok_or_else(|| Failure::invalid_params("`params.uri` is missing"))
-        .and_then(|params| meta::uri_of(params).map_err(|error| Failure::invalid_params(error.to_string())))?;
-    if uri.len() > MAX_URI {
-        return Err(Failure::invalid_params(format!("`params.uri` has more than {MAX_URI} bytes")));
-    }
-    let target = env.catalogue.route_uri(&uri).ok_or_else(|| Failure {
-        code: codes::RESOURCE_NOT_FOUND,
-        message: format!("Resource not found: {}", short(&uri)),
-        reason: "unknown_resource",
-    })?;
-    Ok((uri.as_ref().into(), target))
 }
 
 fn unsupported(method: &str, target: &str) -> Failure {

@@ -8,8 +8,9 @@ use sessiongate_storage::{StoredSession, Timestamp};
 use sessiongate_targets::TargetError;
 
 use super::links::LinkState;
+use super::mentions::Mentions;
 use super::questions::Question;
-use super::record::{CALL, QUESTION, Record, StoredCall};
+use super::record::{CALL, LIVE_NAME, QUESTION, Record, SEEN_RESOURCE, StoredCall};
 use super::streams::Streams;
 use super::{ACCEPTED, Call, CallId, Env, Generation, Reply, SessionCore, Step};
 use crate::settings::GatewaySettings;
@@ -30,12 +31,15 @@ impl SessionCore {
         let record = Record::parse(&stored.record)?;
         let mut calls: Vec<(CallId, StoredCall)> = Vec::new();
         let mut questions: BTreeMap<u64, Question> = BTreeMap::new();
+        let (mut seen_resources, mut live_names) = (Mentions::new(SEEN_RESOURCE), Mentions::new(LIVE_NAME));
         for (kind, id, value) in &stored.items {
             let readable = match *kind {
                 CALL => serde_json::from_slice(value).map(|call| calls.push((CallId(*id), call))),
                 QUESTION => serde_json::from_slice(value).map(|question| {
                     questions.insert(*id, question);
                 }),
+                SEEN_RESOURCE => serde_json::from_slice(value).map(|mention| seen_resources.restore(*id, mention)),
+                LIVE_NAME => serde_json::from_slice(value).map(|mention| live_names.restore(*id, mention)),
                 _ => Ok(()),
             };
             if let Err(error) = readable {
@@ -67,10 +71,12 @@ impl SessionCore {
             links,
             next_question: record.questions_reserved,
             questions,
-            streams: Streams::restore(&stored.streams, record.streams_reserved),
+            streams: Streams::restore(&stored.streams, record.streams_reserved, env.now),
             queue: VecDeque::new(),
             subscriptions: record.subscriptions.into_iter().collect(),
             elicitation_ids: record.elicitation_ids.into(),
+            seen_resources,
+            live_names,
             // A parked session has an earlier end in the store: it gets its own back.
             dirty: stored.expires < record.expires,
             announced: Timestamp(u64::MAX),
@@ -122,7 +128,7 @@ impl SessionCore {
         let waiting: Vec<(u64, Bytes)> = self
             .questions
             .iter()
-            .filter(|(_, question)| question.answer.is_none())
+            .filter(|(_, question)| question.answer.is_none() && question.stream.is_none())
             .filter_map(|(number, question)| Some((*number, Bytes::from(question.message.clone()?))))
             .collect();
         for (number, message) in waiting {

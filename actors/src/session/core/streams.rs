@@ -34,6 +34,8 @@ pub(super) struct Stream {
     first_seq: u64,
     bytes: u64,
     last_at: Timestamp,
+    /// Since when nobody reads it; none while somebody does, or has read all of it.
+    unread_since: Option<Timestamp>,
     /// Nothing will be appended any more.
     done: bool,
 }
@@ -42,7 +44,7 @@ pub(super) struct Stream {
 
 impl Streams {
     /// What a stored session's log holds. Streams of calls that are gone are finished; the caller re-opens others.
-    pub(super) fn restore(extents: &[StreamExtent], reserved: u32) -> Self {
+    pub(super) fn restore(extents: &[StreamExtent], reserved: u32, now: Timestamp) -> Self {
         let mut streams = Self { next: reserved, reserved, ..Self::default() };
         for extent in extents {
             streams.count += extent.last - extent.first + 1;
@@ -54,6 +56,8 @@ impl Streams {
                     first_seq: extent.first,
                     bytes: extent.bytes,
                     last_at: extent.last_at,
+                    // Nobody knows who read it in the process before.
+                    unread_since: Some(now),
                     done: true,
                 },
             );
@@ -65,8 +69,33 @@ impl Streams {
     pub(super) fn reopen(&mut self, stream: StreamId, now: Timestamp) {
         self.streams
             .entry(stream)
-            .or_insert(Stream { next_seq: 1, first_seq: 1, bytes: 0, last_at: now, done: false })
+            .or_insert(Stream {
+                next_seq: 1,
+                first_seq: 1,
+                bytes: 0,
+                last_at: now,
+                unread_since: Some(now),
+                done: false,
+            })
             .done = false;
+    }
+
+    /// Since when nobody reads a stream; none if somebody does. What is no longer known cannot be read.
+    pub(super) fn unread_since(&self, id: StreamId) -> Option<Timestamp> {
+        match self.streams.get(&id) {
+            _ if self.readers.contains_key(&id) => None,
+            Some(stream) => stream.unread_since,
+            None => Some(Timestamp(0)),
+        }
+    }
+
+    /// Streams that nobody reads count from now: those that did not count yet, or those that did.
+    fn count_unread(&mut self, counted: bool, now: Timestamp) {
+        for (id, stream) in &mut self.streams {
+            if stream.unread_since.is_some() == counted && !self.readers.contains_key(id) {
+                stream.unread_since = Some(now);
+            }
+        }
     }
 
     /// The number below which the record says that streams may exist.
@@ -101,7 +130,8 @@ impl Streams {
         if reserve {
             self.reserved = self.next + BLOCK;
         }
-        self.streams.insert(id, Stream { next_seq: 1, first_seq: 1, bytes: 0, last_at: now, done: false });
+        let stream = Stream { next_seq: 1, first_seq: 1, bytes: 0, last_at: now, unread_since: None, done: false };
+        self.streams.insert(id, stream);
         (id, reserve)
     }
 
@@ -305,6 +335,8 @@ impl SessionCore {
         // Stored, so that the stream goes on after a restart.
         self.dirty = true;
         self.flush_queue(stream, env, step);
+        self.streams.count_unread(false, env.now);
+        self.ask_again(env, step);
         self.listen_where_wanted(step);
     }
 
@@ -328,6 +360,11 @@ impl SessionCore {
             return;
         }
         let done = state.done;
+        // Who comes back to one stream is about to come back to the others.
+        self.streams.count_unread(true, env.now);
+        if let Some(state) = self.streams.streams.get_mut(&id.stream) {
+            state.unread_since = None;
+        }
         if self.streams.readers.remove(&id.stream).is_some() {
             step.durable.push(Effect::CloseConnection(id.stream));
         }
@@ -341,11 +378,14 @@ impl SessionCore {
         }
     }
 
-    pub(super) fn on_conn_closed(&mut self, stream: StreamId, conn: ConnId, step: &mut Step) {
+    pub(super) fn on_conn_closed(&mut self, stream: StreamId, conn: ConnId, env: &Env<'_>, step: &mut Step) {
         if self.streams.readers.get(&stream) != Some(&conn) {
             return;
         }
         self.streams.readers.remove(&stream);
+        if let Some(state) = self.streams.streams.get_mut(&stream) {
+            state.unread_since = Some(env.now);
+        }
         if self.streams.standing == Some(stream) {
             self.listen_where_wanted(step);
         }

@@ -181,6 +181,7 @@ impl World {
             capabilities: raw(capabilities),
             client_info: raw(&json!({"name":"c","version":"1"})),
             created: Timestamp(START),
+            max_name_length: None,
         };
         let mut core = SessionCore::new(settings.clone(), facts, catalogue.hashes());
         let mut disk = Disk::default();

@@ -1,5 +1,6 @@
 //! Tests of the rules: inputs in, effects out, and a disk in memory to start again from at any point.
 
+mod again;
 mod bounds;
 mod calls;
 mod crash;
@@ -7,8 +8,10 @@ mod elicitation;
 mod failures;
 mod fixture;
 mod lists;
+mod names;
 mod progress;
 mod random;
+mod resources;
 mod sessions;
 mod standing;
 mod streams;

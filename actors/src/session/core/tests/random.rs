@@ -1,5 +1,7 @@
 //! Anything, in any order: what must always hold, holds.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use serde_json::json;
 use sessiongate_protocol::StreamId;
@@ -13,6 +15,8 @@ struct Run {
     /// Calls that went downstream, with their downstream ids and generations.
     sent: Vec<(CallId, i64, u32)>,
     opening: Vec<(String, u32)>,
+    /// Connections that read, or did.
+    readers: BTreeMap<StreamId, ConnId>,
     ids: i64,
 }
 
@@ -24,6 +28,8 @@ impl Run {
                 Effect::Call { call, id, generation, .. } | Effect::Resume { call, id, generation, .. } => {
                     self.sent.push((*call, *id, generation.0));
                 }
+                Effect::Attached { conn, stream, .. } => drop(self.readers.insert(*stream, *conn)),
+                Effect::Upgrade(call, stream) => drop(self.readers.insert(*stream, ConnId(call.0))),
                 _ => {}
             }
         }
@@ -72,8 +78,9 @@ impl Run {
             }
             (10, _) => world.attach(None).1,
             (11, _) => {
-                let conn = ConnId(u64::from(at));
-                world.step(Input::ConnClosed { stream: StreamId(u32::from(at % 8)), conn })
+                let stream = StreamId(u32::from(at % 8));
+                let conn = self.readers.get(&stream).copied().unwrap_or(ConnId(u64::from(at)));
+                world.step(Input::ConnClosed { stream, conn })
             }
             (12, _) => world.attach(Some(&format!("{}-{}", at % 8, at / 8))).1,
             (13, _) => {
@@ -126,6 +133,17 @@ impl Run {
         let waiting = core.queue.iter().filter(|queued| queued.question.is_some()).count();
         assert!(core.queue.len() <= 4 + waiting);
     }
+
+    /// However often a question is put again: on one stream it is once.
+    fn check_streams(&self) {
+        for stream in self.world.disk.streams.keys() {
+            let mut seen = std::collections::BTreeSet::new();
+            let messages = self.world.disk.messages(*stream);
+            for question in messages.iter().filter(|message| message["method"] == "roots/list") {
+                assert!(seen.insert(question["id"].to_string()), "stream {stream}: {question}");
+            }
+        }
+    }
 }
 
 proptest! {
@@ -140,7 +158,7 @@ proptest! {
             settings.sessions.calls_in_flight = 8;
             settings.sessions.open_streams = 6;
         });
-        let mut run = Run { world, sent: Vec::new(), opening: Vec::new(), ids: 0 };
+        let mut run = Run { world, sent: Vec::new(), opening: Vec::new(), readers: BTreeMap::new(), ids: 0 };
         for (kind, at) in steps {
             run.act(kind, at);
             run.check();
@@ -148,5 +166,6 @@ proptest! {
                 break;
             }
         }
+        run.check_streams();
     }
 }

@@ -1,47 +1,51 @@
 //! Finds sessions: creates them, brings stored ones back, counts them, ends them.
 
+mod ending;
+mod principal;
+mod slot;
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::{digest, rand};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use futures_util::StreamExt;
 use parking_lot::Mutex;
 use sessiongate_protocol::{RawJson, Revision, StreamId};
 use sessiongate_storage::{Acquired, NodeId, SessionKey, SessionStore, StoreError};
-use tokio::sync::{OnceCell, oneshot};
+use tokio::sync::oneshot;
 
+use self::slot::{Slot, Slots};
 use crate::clock;
 use crate::error::SessionError;
 use crate::gateway::Gateway;
 use crate::session::core::{CallId, EndReason, Env, Record, SessionCore, SessionFacts, SessionView, Step};
 use crate::session::{SessionActor, SessionHandle};
 
-/// Locks of the table; more than cores, so that two requests seldom meet.
-const SHARDS: usize = 64;
+pub use principal::Principal;
+
 /// How long a lease is held without a word; the embedded engine holds it for as long as the process lives.
 const LEASE: Duration = Duration::from_secs(30);
 /// Longest wait for the disk while a client waits.
 const STORE_DEADLINE: Duration = Duration::from_secs(10);
-/// Sessions that are ended or stored at once.
-const AT_ONCE: usize = 256;
-/// Expired sessions read at once.
-const SWEEP: usize = 256;
 /// Random bytes of a session id.
 const ID_BYTES: usize = 24;
 
 /// All sessions of this process.
 pub struct SessionDirectory {
-    shards: Vec<Mutex<HashMap<SessionKey, Arc<Slot>>>>,
+    slots: Slots,
     store: Arc<dyn SessionStore>,
     node: NodeId,
-    /// Sessions by gateway and principal, live and stored.
+    /// Sessions by gateway and principal, live and stored; never zero.
     principals: Mutex<HashMap<Holder, usize>>,
     total: AtomicUsize,
     max_total: usize,
+    /// Nothing comes back into memory any more.
+    closing: AtomicBool,
 }
 
 /// A gateway and a principal.
@@ -49,17 +53,6 @@ type Holder = (Box<str>, Box<str>);
 
 fn holder(gateway: &str, principal: &str) -> Holder {
     (gateway.into(), principal.into())
-}
-
-/// A session on its way into memory, or in it. The cell makes many requests wait for one resumption.
-struct Slot {
-    handle: OnceCell<Arc<SessionHandle>>,
-}
-
-/// Who asks: an opaque name for each credential.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Principal {
-    hash: Box<str>,
 }
 
 /// What `initialize` said.
@@ -71,6 +64,8 @@ pub struct NewSession {
     pub capabilities: RawJson,
     /// `clientInfo`.
     pub client_info: RawJson,
+    /// The longest name of a tool or prompt that the client wants to see, in bytes.
+    pub max_name_length: Option<u16>,
 }
 
 /// The place of an ephemeral session in the counts.
@@ -86,67 +81,20 @@ impl Drop for Counted {
     }
 }
 
-/// Takes a slot away that nobody filled, also when its request is cut off in the middle.
-struct SlotGuard<'a> {
-    directory: &'a SessionDirectory,
-    key: SessionKey,
-    slot: &'a Arc<Slot>,
-}
-
-impl Drop for SlotGuard<'_> {
-    fn drop(&mut self) {
-        if self.slot.handle.get().is_none() {
-            let mut shard = self.directory.shard(self.key).lock();
-            // Two: the table's and this request's. More of them wait for the same session.
-            if Arc::strong_count(self.slot) == 2
-                && shard.get(&self.key).is_some_and(|known| Arc::ptr_eq(known, self.slot))
-            {
-                shard.remove(&self.key);
-            }
-        }
-    }
-}
-
-// === impl Principal ===
-
-impl Principal {
-    /// Everybody without a credential.
-    pub fn anonymous() -> Self {
-        Self { hash: "anonymous".into() }
-    }
-
-    /// Whoever holds this credential name; the name is hashed, so that it can stand in logs and on disk.
-    pub fn named(kind: &str, name: &str) -> Self {
-        let mut context = digest::Context::new(&digest::SHA256);
-        context.update(kind.as_bytes());
-        context.update(&[0]);
-        context.update(name.as_bytes());
-        Self { hash: URL_SAFE_NO_PAD.encode(&context.finish().as_ref()[..12]).into() }
-    }
-
-    /// The hash.
-    pub fn as_str(&self) -> &str {
-        &self.hash
-    }
-}
-
 // === impl SessionDirectory ===
 
 impl SessionDirectory {
     /// An empty directory on top of a store.
     pub fn new(store: Arc<dyn SessionStore>, node: NodeId, max_total: usize) -> Arc<Self> {
         Arc::new(Self {
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            slots: Slots::new(),
+            closing: AtomicBool::new(false),
             store,
             node,
             principals: Mutex::default(),
             total: AtomicUsize::new(0),
             max_total,
         })
-    }
-
-    fn shard(&self, key: SessionKey) -> &Mutex<HashMap<SessionKey, Arc<Slot>>> {
-        &self.shards[usize::from(key.0[0]) % SHARDS]
     }
 
     /// Counts what an earlier process stored, and ends what expired meanwhile.
@@ -196,11 +144,11 @@ impl SessionDirectory {
             return bound("sessions of the gateway", self.max_total);
         }
         let mut principals = self.principals.lock();
-        let count = principals.entry(holder(gateway, &principal.hash)).or_default();
-        if *count >= limit {
+        let holder = holder(gateway, &principal.hash);
+        if principals.get(&holder).is_some_and(|count| *count >= limit) || limit == 0 {
             return bound("sessions of this principal", limit);
         }
-        *count += 1;
+        *principals.entry(holder).or_default() += 1;
         self.total.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
@@ -251,10 +199,10 @@ impl SessionDirectory {
         tokio::time::timeout(STORE_DEADLINE, self.store.commit(&lease, core.first_batch()))
             .await
             .map_err(|_| StoreError::Unavailable("the disk does not answer".into()))??;
-        let slot = Arc::new(Slot { handle: OnceCell::new() });
+        let slot = Arc::new(Slot::default());
         let handle = self.launch(&slot, gateway, core, lease, None, CallId(1), HashMap::new());
         let _ = slot.handle.set(handle.clone());
-        self.shard(key).lock().insert(key, slot);
+        self.slots.insert(key, slot);
         metrics::counter!("sessiongate_sessions_created_total").increment(1);
         Ok((id, handle))
     }
@@ -298,36 +246,14 @@ impl SessionDirectory {
         let key = session_key(&gateway.name, principal, id);
         // A session that is just leaving memory is met at most once more.
         for _ in 0..3 {
-            let slot = {
-                let mut shard = self.shard(key).lock();
-                let live = shard.get(&key).filter(|slot| slot.handle.get().is_none_or(|handle| handle.is_alive()));
-                match live {
-                    Some(slot) => slot.clone(),
-                    None => {
-                        let slot = Arc::new(Slot { handle: OnceCell::new() });
-                        shard.insert(key, slot.clone());
-                        slot
-                    }
-                }
-            };
-            let _guard = SlotGuard { directory: self, key, slot: &slot };
-            match slot.handle.get_or_try_init(|| self.resume(&slot, gateway, key)).await {
-                Ok(handle) if handle.is_alive() => return Ok(handle.clone()),
-                Ok(_) => self.remove(key, &slot),
-                Err(error) => {
-                    self.remove(key, &slot);
-                    return Err(error);
-                }
+            let place = self.slots.enter(key);
+            let handle = place.slot().handle.get_or_try_init(|| self.resume(place.slot(), gateway, key)).await?;
+            if handle.is_alive() {
+                return Ok(handle.clone());
             }
+            self.slots.remove(key, place.slot());
         }
         Err(SessionError::Overloaded)
-    }
-
-    fn remove(&self, key: SessionKey, slot: &Arc<Slot>) {
-        let mut shard = self.shard(key).lock();
-        if shard.get(&key).is_some_and(|known| Arc::ptr_eq(known, slot)) {
-            shard.remove(&key);
-        }
     }
 
     async fn resume(
@@ -336,6 +262,9 @@ impl SessionDirectory {
         gateway: &Arc<Gateway>,
         key: SessionKey,
     ) -> Result<Arc<SessionHandle>, SessionError> {
+        if self.closing.load(Ordering::Relaxed) {
+            return Err(SessionError::Overloaded);
+        }
         // Most ids that are not live are not stored either: those cost one read.
         if self.store.load(key).await?.is_none_or(|stored| stored.expires <= clock::now()) {
             return Err(SessionError::NotFound);
@@ -390,7 +319,7 @@ impl SessionDirectory {
             let Some(directory) = directory.upgrade() else { return };
             // Another actor may have the key by now.
             if let Some(slot) = slot.upgrade() {
-                directory.remove(key, &slot);
+                directory.slots.remove(key, &slot);
             }
             if let Some(reason) = ended {
                 directory.uncount(&gateway_name, &principal);
@@ -403,13 +332,6 @@ impl SessionDirectory {
         Arc::new(SessionActor::launch(gateway.clone(), core, lease, first_step, next_call, durable, on_stop))
     }
 
-    fn live(&self) -> Vec<Arc<SessionHandle>> {
-        self.shards
-            .iter()
-            .flat_map(|shard| shard.lock().values().filter_map(|slot| slot.handle.get().cloned()).collect::<Vec<_>>())
-            .collect()
-    }
-
     /// Sessions, live and stored.
     pub fn count_all(&self) -> usize {
         self.total.load(Ordering::Relaxed)
@@ -417,108 +339,21 @@ impl SessionDirectory {
 
     /// Tells live sessions that their gateway's catalogue changed. Stored ones see it when they come back.
     pub fn catalogue_changed(&self, gateway: &str) {
-        for handle in self.live().into_iter().filter(|handle| handle.gateway() == gateway) {
+        for handle in self.slots.all_live().into_iter().filter(|handle| handle.gateway() == gateway) {
             handle.catalogue_changed();
         }
     }
 
     /// Tells live sessions that a target was changed or removed.
     pub fn target_replaced(&self, gateway: &str, target: &Arc<str>) {
-        for handle in self.live().into_iter().filter(|handle| handle.gateway() == gateway) {
+        for handle in self.slots.all_live().into_iter().filter(|handle| handle.gateway() == gateway) {
             handle.target_replaced(target.clone());
         }
     }
 
-    /// Ends sessions whose time is over while nobody has them in memory. Call it now and then.
-    pub async fn sweep(&self) -> Result<usize, StoreError> {
-        let mut swept = 0;
-        loop {
-            let found = self.sweep_some().await?;
-            swept += found;
-            if found < SWEEP {
-                return Ok(swept);
-            }
-        }
-    }
-
-    async fn sweep_some(&self) -> Result<usize, StoreError> {
-        let mut swept = 0;
-        for key in self.store.expired(clock::now(), SWEEP).await? {
-            let live = self.shard(key).lock().get(&key).and_then(|slot| slot.handle.get().cloned());
-            match live.filter(|handle| handle.is_alive()) {
-                // Its own timer ends it; this makes sure.
-                Some(handle) => {
-                    let _ = handle.end(EndReason::Expired).await;
-                }
-                None => {
-                    let stored = self.store.load(key).await?;
-                    self.store.delete(key).await?;
-                    if let Some(record) = stored.and_then(|stored| Record::parse(&stored.record).ok()) {
-                        self.uncount(&record.facts.gateway, &record.facts.principal);
-                    }
-                    metrics::counter!("sessiongate_sessions_ended_total", "reason" => EndReason::Expired.as_str())
-                        .increment(1);
-                }
-            }
-            swept += 1;
-        }
-        Ok(swept)
-    }
-
-    /// Ends a session by its key: for an administrator.
-    pub async fn end(&self, key: SessionKey) -> Result<bool, SessionError> {
-        let live = self.shard(key).lock().get(&key).and_then(|slot| slot.handle.get().cloned());
-        if let Some(handle) = live.filter(|handle| handle.is_alive()) {
-            handle.end(EndReason::Administrator).await?;
-            return Ok(true);
-        }
-        let Some(stored) = self.store.load(key).await? else { return Ok(false) };
-        self.store.delete(key).await?;
-        if let Ok(record) = Record::parse(&stored.record) {
-            self.uncount(&record.facts.gateway, &record.facts.principal);
-        }
-        Ok(true)
-    }
-
-    /// Ends the live sessions of a gateway that is no longer configured; stored ones expire.
-    pub async fn gateway_removed(&self, gateway: &str) {
-        self.end_where(gateway, EndReason::GatewayRemoved, |_| true).await;
-    }
-
-    /// Ends the live sessions of a gateway whose principal's hash `ends`.
-    pub async fn end_where(&self, gateway: &str, reason: EndReason, ends: impl Fn(&str) -> bool) {
-        let found = self.live().into_iter().filter(|handle| handle.gateway() == gateway && ends(handle.principal()));
-        futures_util::stream::iter(found)
-            .for_each_concurrent(AT_ONCE, |handle| async move {
-                let _ = handle.end(reason).await;
-            })
-            .await;
-    }
-
-    /// All live sessions, to be looked at.
-    pub async fn views(&self) -> Vec<(SessionKey, SessionView)> {
-        let mut views = Vec::new();
-        for handle in self.live() {
-            if let Ok(view) = handle.view().await {
-                views.push((handle.key(), view));
-            }
-        }
-        views
-    }
-
-    /// Takes all sessions out of memory with everything stored; connections are told to come back.
-    pub async fn shut_down(&self) {
-        let live = self.live();
-        let count = live.len();
-        // Many at once, so that their writes share a flush.
-        futures_util::stream::iter(live)
-            .for_each_concurrent(AT_ONCE, |handle| async move {
-                if let Err(error) = handle.shut_down().await {
-                    tracing::debug!(session = %handle.key(), %error, "a session did not shut down in order");
-                }
-            })
-            .await;
-        tracing::info!(sessions = count, "sessions stored");
+    /// A look at a session; none if it is not in memory.
+    pub async fn view(&self, key: SessionKey) -> Option<SessionView> {
+        self.slots.live(key)?.view().await.ok()
     }
 }
 
@@ -530,6 +365,7 @@ fn facts(gateway: &Gateway, principal: &Principal, new: NewSession) -> SessionFa
         capabilities: new.capabilities,
         client_info: new.client_info,
         created: clock::now(),
+        max_name_length: new.max_name_length,
     }
 }
 
@@ -544,26 +380,4 @@ fn session_key(gateway: &str, principal: &Principal, id: &str) -> SessionKey {
     let mut key = [0u8; 16];
     key.copy_from_slice(&context.finish().as_ref()[..16]);
     SessionKey(key)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_key_of_a_session_depends_on_gateway_principal_and_id() {
-        let alice = Principal::named("api-key", "alice");
-        let bob = Principal::named("api-key", "bob");
-        let keys = [
-            session_key("g", &alice, "x"),
-            session_key("g", &bob, "x"),
-            session_key("h", &alice, "x"),
-            session_key("g", &alice, "y"),
-            session_key("ga", &alice, "x"),
-        ];
-        for (at, key) in keys.iter().enumerate() {
-            assert!(!keys[at + 1..].contains(key));
-        }
-        assert_eq!(keys[0], session_key("g", &alice, "x"));
-    }
 }
