@@ -85,6 +85,14 @@ fn row(line: &Line) -> Vec<String> {
     ]
 }
 
+/// `check` speaks to the operator, who may know why.
+fn reason(error: &TargetError) -> String {
+    match error.detail() {
+        Some(detail) => format!("{error}: {detail}"),
+        None => error.to_string(),
+    }
+}
+
 async fn look(gateway: String, target: Arc<dyn Target>, limit: Duration) -> Line {
     let began = std::time::Instant::now();
     let found = match tokio::time::timeout(limit, fetch(&*target, Arc::new(Nobody))).await {
@@ -100,7 +108,7 @@ async fn look(gateway: String, target: Arc<dyn Target>, limit: Duration) -> Line
         gateway,
         target: target.name().to_owned(),
         ok: found.is_ok(),
-        error: found.as_ref().err().map(ToString::to_string),
+        error: found.as_ref().err().map(reason),
         revision: catalogue.map(|catalogue| catalogue.revision.to_string()),
         transport: catalogue.map(|catalogue| catalogue.transport.to_string()),
         tools: catalogue.map_or(0, |catalogue| catalogue.tools.len()),

@@ -80,6 +80,18 @@ pub enum TargetError {
 }
 
 impl TargetError {
+    /// What happened, for the operator: it may name addresses, never a header or a token. None where the displayed text
+    /// says it all.
+    pub fn detail(&self) -> Option<&str> {
+        match self {
+            Self::Unreachable { detail }
+            | Self::AddressRefused { detail }
+            | Self::Status { detail, .. }
+            | Self::OutcomeUnknown { detail } => Some(detail.as_str()).filter(|detail| !detail.is_empty()),
+            _ => None,
+        }
+    }
+
     /// The request certainly was not executed, so that it may be sent again.
     pub fn not_executed(&self) -> bool {
         matches!(

@@ -83,7 +83,7 @@ const BEHAVIOURS: [Behaviour; 20] = [
         name: "redirect",
         reply: |_| {
             Reply::Raw(
-                b"HTTP/1.1 307 Elsewhere\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n".to_vec(),
+                b"HTTP/1.1 307 Elsewhere\r\nlocation: http://169.254.169.254/\r\nconnection: close\r\ncontent-length: 0\r\n\r\n".to_vec(),
             )
         },
         told: Some("target `bad`"),

@@ -10,23 +10,18 @@ use url::Url;
 use crate::error::TargetError;
 use crate::guard::{AddressPolicy, GuardedResolver};
 
-/// Two connection pools behind one address policy: one for calls, one for standing streams; and both for each of the
-/// gateway's worker threads, because a pooled connection is driven by the thread that opened it, and a call of another
-/// thread would wake that one for each piece of it.
+/// Connection pools behind one address policy: one for each of the gateway's worker threads, because a pooled
+/// connection is driven by the thread that opened it, and a call of another thread would wake that one for each piece
+/// of it.
 ///
-/// Streams have a pool of their own on HTTP/1.1: on HTTP/2 long-lived streams use up the connection's concurrent
-/// streams, and further requests would hang in the pool.
+/// HTTP/1.1 only. On HTTP/2 a call that waits for a person, or a standing stream, uses up one of the connection's
+/// concurrent streams; when they are used up further requests hang in the pool, the answers that would set the waiting
+/// ones free among them.
 #[derive(Clone, Debug)]
 pub struct HttpClients {
-    /// The first is always there; the others are made by the first thread that needs them.
-    pairs: Arc<[OnceLock<Pair>; THREADS]>,
+    /// The first is always there; the others are made by the first call of their thread.
+    clients: Arc<[OnceLock<reqwest::Client>; THREADS]>,
     options: Arc<HttpOptions>,
-}
-
-#[derive(Debug)]
-struct Pair {
-    calls: reqwest::Client,
-    streams: reqwest::Client,
 }
 
 /// Threads with pools of their own; more of them share.
@@ -62,39 +57,30 @@ const TCP_KEEPALIVE_RETRIES: u32 = 3;
 // === impl HttpClients ===
 
 impl HttpClients {
-    /// Builds both clients. They follow no redirects and use no proxy (either would lead around the policy), ask for
+    /// Builds the first client. Clients follow no redirects and use no proxy (either would lead around the policy), ask for
     /// no compression (a compressed body could not be bounded by what was read), and have no total timeout: each
     /// request brings its deadline.
     ///
     /// # Errors
     /// [`TargetError::Unreachable`] where TLS cannot be set up on this host.
     pub fn new(options: HttpOptions) -> Result<Self, TargetError> {
-        let pairs: [OnceLock<Pair>; THREADS] = std::array::from_fn(|_| OnceLock::new());
-        let _ = pairs[0].set(Pair::new(&options)?);
-        Ok(Self { pairs: Arc::new(pairs), options: Arc::new(options) })
+        let clients: [OnceLock<reqwest::Client>; THREADS] = std::array::from_fn(|_| OnceLock::new());
+        let _ = clients[0].set(build(&options)?);
+        Ok(Self { clients: Arc::new(clients), options: Arc::new(options) })
     }
 
-    /// For everything but standing streams.
-    pub(crate) fn calls(&self) -> &reqwest::Client {
-        &self.pair().calls
-    }
-
-    /// For standing streams.
-    pub(crate) fn streams(&self) -> &reqwest::Client {
-        &self.pair().streams
-    }
-
-    fn pair(&self) -> &Pair {
-        let slot = &self.pairs[THREAD.with(|thread| *thread)];
-        if let Some(pair) = slot.get() {
-            return pair;
+    /// The client of this thread.
+    pub(crate) fn get(&self) -> &reqwest::Client {
+        let slot = &self.clients[THREAD.with(|thread| *thread)];
+        if let Some(client) = slot.get() {
+            return client;
         }
-        match Pair::new(&self.options) {
-            Ok(pair) => slot.get_or_init(|| pair),
+        match build(&self.options) {
+            Ok(client) => slot.get_or_init(|| client),
             Err(error) => {
                 tracing::warn!(?error, "a thread shares the connections of the first one");
                 // Made by `new`, else there would be no `self`.
-                self.pairs[0].wait()
+                self.clients[0].wait()
             }
         }
     }
@@ -108,30 +94,23 @@ impl HttpClients {
     }
 }
 
-// === impl Pair ===
-
-impl Pair {
-    fn new(options: &HttpOptions) -> Result<Self, TargetError> {
-        let policy = Arc::new(options.policy.clone());
-        let build = |builder: reqwest::ClientBuilder| {
-            builder
-                .user_agent(USER_AGENT)
-                .dns_resolver(GuardedResolver::new(Arc::clone(&policy)))
-                .redirect(redirect::Policy::none())
-                .referer(false)
-                .no_proxy()
-                .tcp_nodelay(true)
-                .tcp_keepalive(TCP_KEEPALIVE)
-                .tcp_keepalive_interval(TCP_KEEPALIVE_INTERVAL)
-                .tcp_keepalive_retries(TCP_KEEPALIVE_RETRIES)
-                .connect_timeout(options.connect)
-                .pool_idle_timeout(options.pool_idle)
-                .pool_max_idle_per_host(options.pool_max_idle_per_host)
-                .build()
-                .map_err(|error| TargetError::Unreachable { detail: format!("cannot set up the client: {error}") })
-        };
-        Ok(Self { calls: build(reqwest::Client::builder())?, streams: build(reqwest::Client::builder().http1_only())? })
-    }
+fn build(options: &HttpOptions) -> Result<reqwest::Client, TargetError> {
+    reqwest::Client::builder()
+        .user_agent(USER_AGENT)
+        .dns_resolver(GuardedResolver::new(Arc::new(options.policy.clone())))
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        .no_proxy()
+        .http1_only()
+        .tcp_nodelay(true)
+        .tcp_keepalive(TCP_KEEPALIVE)
+        .tcp_keepalive_interval(TCP_KEEPALIVE_INTERVAL)
+        .tcp_keepalive_retries(TCP_KEEPALIVE_RETRIES)
+        .connect_timeout(options.connect)
+        .pool_idle_timeout(options.pool_idle)
+        .pool_max_idle_per_host(options.pool_max_idle_per_host)
+        .build()
+        .map_err(|error| TargetError::Unreachable { detail: format!("cannot set up the client: {error}") })
 }
 
 // === impl HttpOptions ===

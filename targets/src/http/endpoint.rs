@@ -71,7 +71,7 @@ impl Endpoint {
         let mut request = Request::new(Method::POST, url.clone());
         *request.headers_mut() = headers;
         *request.body_mut() = Some(body.into());
-        self.clients.calls().execute(request).await.map_err(send_error)
+        self.clients.get().execute(request).await.map_err(send_error)
     }
 
     /// Asks for a stream, from after `last_event_id` where given. The head of the answer must come within the idle
@@ -89,7 +89,7 @@ impl Endpoint {
         }
         let mut request = Request::new(Method::GET, self.url.clone());
         *request.headers_mut() = headers;
-        match tokio::time::timeout(self.limits.idle, self.clients.streams().execute(request)).await {
+        match tokio::time::timeout(self.limits.idle, self.clients.get().execute(request)).await {
             Ok(answer) => answer.map_err(send_error),
             Err(_) => Err(TargetError::TimedOut(self.limits.idle)),
         }
@@ -99,7 +99,7 @@ impl Endpoint {
     pub(crate) async fn delete(&self, headers: HeaderMap) -> Result<StatusCode, TargetError> {
         let mut request = Request::new(Method::DELETE, self.url.clone());
         *request.headers_mut() = headers;
-        Ok(self.clients.calls().execute(request).await.map_err(send_error)?.status())
+        Ok(self.clients.get().execute(request).await.map_err(send_error)?.status())
     }
 }
 
