@@ -13,7 +13,7 @@ use sessiongate_actors::catalogue::{ListKind, Snapshot, TargetCatalogue, TargetS
 use sessiongate_actors::session::core::{
     CallId, ConnId, Effect, Env, Generation, Input, SessionCore, SessionFacts, Step,
 };
-use sessiongate_actors::settings::{GatewaySettings, Listing, Naming, SessionSettings, TargetSettings};
+use sessiongate_actors::settings::{Affinity, GatewaySettings, Listing, Naming, SessionSettings, TargetSettings};
 use sessiongate_protocol::sealer::{Key, Sealer};
 use sessiongate_protocol::{EventId, Message, RawJson, Request, RequestId, Revision, StreamId, jsonrpc, sse};
 use sessiongate_storage::sled::{SledOptions, SledStore};
@@ -112,6 +112,7 @@ fn snapshot(settings: &GatewaySettings, count: usize) -> Snapshot {
             call_timeout: Duration::from_secs(60),
             resource_priority: 1000,
             required: false,
+            affinity: Affinity::Principal,
         };
         TargetState { settings, catalogue: Some(Arc::new(catalogue)) }
     };
@@ -148,6 +149,8 @@ impl Session {
             client_info: raw(&json!({"name":"c","version":"1"})),
             created: START,
             max_name_length: None,
+            conversation: false,
+            transient: false,
         };
         let core = SessionCore::new(settings, facts, catalogue.hashes());
         let sealer = match Sealer::new(Key::new(1, [7; 32]), Vec::new()) {

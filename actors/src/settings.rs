@@ -3,6 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The longest that a session may last.
+pub const MAX_TIMEOUT: Duration = Duration::from_secs(8 * 3600);
+/// A conversation counts as so many sessions.
+const CROWD: usize = 16;
+/// Subscriptions that one connection may have on their way.
+const SUBSCRIBING: usize = 64;
+
 /// How the names of targets' tools and prompts look to clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Naming {
@@ -76,6 +83,20 @@ pub struct EventLogBounds {
     pub age: Duration,
 }
 
+/// Which requests of a client without sessions share a session with a target that has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Affinity {
+    /// All of one principal.
+    #[default]
+    Principal,
+    /// None: each has a session of its own.
+    Call,
+    /// Those that name the same conversation in their arguments.
+    Handle,
+    /// Those with the same value in this header, in lower case.
+    Header(Arc<str>),
+}
+
 /// One target.
 #[derive(Clone, Debug)]
 pub struct TargetSettings {
@@ -87,6 +108,40 @@ pub struct TargetSettings {
     pub resource_priority: u16,
     /// The gateway is not ready while this target has never been synchronised.
     pub required: bool,
+    /// How clients without sessions use its sessions.
+    pub affinity: Affinity,
+}
+
+impl SessionSettings {
+    /// For a session that carries the requests of many modern clients of one principal, which have no session of their
+    /// own: as long as sessions may last at all, with bounds for many calls at once.
+    pub fn for_conversation(&self) -> Self {
+        Self {
+            timeout: MAX_TIMEOUT,
+            calls_in_flight: self.calls_in_flight * CROWD,
+            open_streams: self.calls_in_flight * CROWD,
+            pending_questions: self.pending_questions * CROWD,
+            streaming: true,
+            events: EventLogBounds {
+                count: self.events.count * CROWD as u64,
+                bytes: self.events.bytes * CROWD as u64,
+                age: self.events.age,
+            },
+            ..self.clone()
+        }
+    }
+
+    /// For a session that lives as long as one connection, on which a modern client listens: as long as sessions may last
+    /// at all, with room for its subscriptions.
+    pub fn for_connection(&self) -> Self {
+        Self {
+            timeout: MAX_TIMEOUT,
+            calls_in_flight: self.calls_in_flight.max(SUBSCRIBING),
+            open_streams: self.open_streams.max(1),
+            streaming: true,
+            ..self.clone()
+        }
+    }
 }
 
 impl Default for SessionSettings {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use sessiongate_protocol::Revision;
 use sessiongate_storage::CatalogueStore;
 use sessiongate_targets::{Target, TargetError};
 use tokio::sync::mpsc;
@@ -171,6 +172,9 @@ impl TargetSupervisor {
                 supervisor.synchronised(&owner, fingerprint, catalogue);
             }
         });
+        if let Some(revision) = last_good.as_ref().and_then(|catalogue| Revision::parse(&catalogue.revision)) {
+            target.remember(revision);
+        }
         TargetSync::launch(&self.gateway.name, target, last_good, publish)
     }
 

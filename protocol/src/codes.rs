@@ -14,3 +14,9 @@ pub const INTERNAL_ERROR: i64 = -32603;
 pub const RESOURCE_NOT_FOUND: i64 = -32002;
 /// Legacy: the client must open URLs first; `data.elicitations` lists them (2025-11-25).
 pub const URL_ELICITATION_REQUIRED: i64 = -32042;
+/// Modern: headers and body disagree, or a required header is missing.
+pub const HEADER_MISMATCH: i64 = -32020;
+/// Modern: the request does not declare a capability that is needed to serve it.
+pub const MISSING_CLIENT_CAPABILITY: i64 = -32021;
+/// Modern: the revision is not served; `data.supported` lists those that are.
+pub const UNSUPPORTED_PROTOCOL_VERSION: i64 = -32022;

@@ -14,6 +14,7 @@ pub mod jsonrpc;
 pub mod lists;
 pub mod members;
 pub mod meta;
+pub mod modern;
 pub mod names;
 pub mod progress;
 pub mod revision;

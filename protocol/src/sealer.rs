@@ -19,6 +19,12 @@ const TAG_LEN: usize = 16;
 /// What fits into a token of [`MAX_TOKEN`] characters, in bytes.
 pub const MAX_PLAINTEXT: usize = MAX_TOKEN / 4 * 3 - 1 - NONCE_LEN - TAG_LEN;
 
+/// Long tokens, of [`Sealer::seal_long`], beyond this are refused unread, in characters.
+pub const MAX_LONG_TOKEN: usize = 64 * 1024;
+
+/// What fits into a token of [`MAX_LONG_TOKEN`] characters, in bytes.
+pub const MAX_LONG_PLAINTEXT: usize = MAX_LONG_TOKEN / 4 * 3 - 1 - NONCE_LEN - TAG_LEN;
+
 /// A secret key with the id that its tokens carry. Wiped from memory on drop.
 pub struct Key {
     id: u8,
@@ -39,8 +45,8 @@ struct Keyed {
 /// Why something could not be sealed, or a sealer not be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
-    /// Over [`MAX_PLAINTEXT`].
-    #[error("too long to seal: {0} bytes, at most {MAX_PLAINTEXT}")]
+    /// Over [`MAX_PLAINTEXT`], or [`MAX_LONG_PLAINTEXT`] in a long token.
+    #[error("too long to seal: {0} bytes")]
     TooLong(usize),
     /// Two keys under one id: tokens would not say which opens them.
     #[error("two sealing keys have the id {0}")]
@@ -99,7 +105,20 @@ impl Sealer {
     /// # Errors
     /// [`SealError::TooLong`] where the token could not be opened again.
     pub fn seal(&self, context: &[u8], plaintext: &[u8]) -> Result<String, SealError> {
-        if plaintext.len() > MAX_PLAINTEXT {
+        self.seal_within(MAX_PLAINTEXT, context, plaintext)
+    }
+
+    /// As [`Self::seal`], for what may take up to [`MAX_LONG_PLAINTEXT`]: state that travels in bodies, where a cursor
+    /// would have to fit elsewhere too.
+    ///
+    /// # Errors
+    /// As [`Self::seal`].
+    pub fn seal_long(&self, context: &[u8], plaintext: &[u8]) -> Result<String, SealError> {
+        self.seal_within(MAX_LONG_PLAINTEXT, context, plaintext)
+    }
+
+    fn seal_within(&self, max: usize, context: &[u8], plaintext: &[u8]) -> Result<String, SealError> {
+        if plaintext.len() > max {
             return Err(SealError::TooLong(plaintext.len()));
         }
         let mut sealed = plaintext.to_vec();
@@ -117,7 +136,16 @@ impl Sealer {
 
     /// The plaintext of a token sealed for `context`; none for anything else, and it does not say what was wrong.
     pub fn open(&self, context: &[u8], token: &str) -> Option<Vec<u8>> {
-        if token.len() > MAX_TOKEN {
+        self.open_within(MAX_TOKEN, context, token)
+    }
+
+    /// As [`Self::open`], for a token of [`Self::seal_long`].
+    pub fn open_long(&self, context: &[u8], token: &str) -> Option<Vec<u8>> {
+        self.open_within(MAX_LONG_TOKEN, context, token)
+    }
+
+    fn open_within(&self, max: usize, context: &[u8], token: &str) -> Option<Vec<u8>> {
+        if token.len() > max {
             return None;
         }
         let token = URL_SAFE_NO_PAD.decode(token).ok()?;
@@ -195,6 +223,16 @@ mod tests {
         for bad in ["", "AQ", "not base64!", &"A".repeat(MAX_TOKEN + 4)] {
             assert_eq!(sealer.open(b"", bad), None);
         }
+    }
+
+    #[test]
+    fn a_long_token_has_its_own_bound() {
+        let sealer = sealer(1, Vec::new());
+        let token = sealer.seal_long(b"", &[7; MAX_LONG_PLAINTEXT]).unwrap();
+        assert!(token.len() > MAX_TOKEN && token.len() <= MAX_LONG_TOKEN);
+        assert_eq!(sealer.open_long(b"", &token).unwrap().len(), MAX_LONG_PLAINTEXT);
+        assert_eq!(sealer.open(b"", &token), None);
+        assert!(sealer.seal_long(b"", &[7; MAX_LONG_PLAINTEXT + 1]).is_err());
     }
 
     #[test]

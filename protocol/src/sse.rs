@@ -27,6 +27,30 @@ pub fn message(id: EventId, json: &[u8]) -> Bytes {
     out.into()
 }
 
+/// An event without an id, for streams that nobody resumes (2026-07-28).
+pub fn bare_message(json: &[u8]) -> Bytes {
+    let mut out = Vec::with_capacity(json.len() + 32);
+    out.extend_from_slice(b"event: message\ndata: ");
+    let start = out.len();
+    out.extend_from_slice(json);
+    while let Some(at) = memchr::memchr2(b'\n', b'\r', &out[start..]) {
+        out[start + at] = b' ';
+    }
+    out.extend_from_slice(b"\n\n");
+    out.into()
+}
+
+/// Reads back what this module wrote: the id and the message of an event. None for comments, for `retry` alone, and for
+/// events without data.
+pub fn read_back(frame: &Bytes) -> Option<(EventId, Bytes)> {
+    let rest = frame.strip_prefix(b"id: ")?;
+    let end = memchr::memchr(b'\n', rest)?;
+    let id = EventId::parse(std::str::from_utf8(&rest[..end]).ok()?)?;
+    let start = memchr::memmem::find(frame, b"\ndata: ")? + b"\ndata: ".len();
+    let data = frame.slice(start..frame.len().checked_sub(2)?);
+    (!data.is_empty()).then_some((id, data))
+}
+
 /// The priming event: an id and empty data, which lets a client resume before the first message (SEP-1699). Only for
 /// clients of 2025-11-25 and later: older ones try to parse the empty data.
 pub fn priming(id: EventId, retry: Duration) -> Bytes {
@@ -48,6 +72,11 @@ mod tests {
     fn a_pretty_printed_body_stays_one_data_line() {
         let id = EventId { stream: StreamId(3), seq: 1 };
         let frame = message(id, b"{\n  \"a\": \"x\\ny\"\r\n}");
+        assert_eq!(read_back(&frame), Some((id, Bytes::from_static(b"{   \"a\": \"x\\ny\"  }"))));
+        assert_eq!(read_back(&priming(id, Duration::from_secs(1))), None);
+        assert_eq!(read_back(&KEEP_ALIVE), None);
+        assert_eq!(read_back(&retry(Duration::from_secs(1))), None);
+        assert_eq!(&bare_message(b"{\n}")[..], b"event: message\ndata: { }\n\n");
         assert_eq!(&frame[..], b"id: 3-1\nevent: message\ndata: {   \"a\": \"x\\ny\"  }\n\n");
     }
 }

@@ -116,7 +116,7 @@ Examples:
                     --target 'files=stdio:npx -y @modelcontextprotocol/server-filesystem /data'
   sessiongate serve --mcp-servers ~/.config/Claude/claude_desktop_config.json
 
-The file is read again when it changes, and on SIGHUP, which also synchronises the catalogues.
+The file is read again when it changes, and on SIGHUP, which also synchronises the catalogues. A gateway without a file ends on SIGHUP.
 SIGTERM ends the process in order: streams are told to come back.")]
 pub struct ServeArgs {
     /// The configuration.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::{USAGE, fail, serve};
 use crate::cli::args::DemoArgs;
-use crate::config::{self, Config, GatewayConfig, LogConfig, McpConfig, StdioTarget, TargetConfig};
+use crate::config::{self, Config, Era, GatewayConfig, LogConfig, McpConfig, StdioTarget, TargetConfig};
 use crate::demo::connect_hint;
 use crate::gateway::{self, Ready};
 
@@ -22,7 +22,8 @@ pub(super) async fn run(args: &DemoArgs, log: impl Fn(LogConfig) -> LogConfig) -
     let mut gateway = GatewayConfig::new("demo");
     gateway.path = Some(config::flags::GATEWAY_PATH.to_owned());
     gateway.naming = config::Naming::Plain;
-    gateway.targets.push(TargetConfig::new("demo", McpConfig::Stdio(target)));
+    // It asks its questions in the middle of a call, which only a session can carry.
+    gateway.targets.push(TargetConfig { era: Era::Legacy, ..TargetConfig::new("demo", McpConfig::Stdio(target)) });
     let mut config = Config { listen: args.listen, gateways: vec![gateway], ..Config::default() };
     match &args.data_dir {
         Some(folder) => config.data_dir.clone_from(folder),

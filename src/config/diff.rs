@@ -122,7 +122,18 @@ fn target_keys(old: &TargetConfig, new: &TargetConfig) -> Vec<&'static str> {
     differing!(
         old,
         new,
-        [mcp, timeout, connect_timeout, initialize_timeout, idle_timeout, message_limit, resource_priority, required]
+        [
+            mcp,
+            era,
+            affinity,
+            timeout,
+            connect_timeout,
+            initialize_timeout,
+            idle_timeout,
+            message_limit,
+            resource_priority,
+            required
+        ]
     )
 }
 
@@ -138,7 +149,7 @@ impl Change {
     pub fn reconnects(&self) -> bool {
         match self {
             Self::TargetChanged { keys, .. } => {
-                keys.iter().any(|key| !matches!(*key, "resource_priority" | "required"))
+                keys.iter().any(|key| !matches!(*key, "affinity" | "resource_priority" | "required"))
             }
             Self::TargetAdded { .. } | Self::TargetRemoved { .. } => true,
             _ => false,

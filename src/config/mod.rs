@@ -28,8 +28,9 @@ pub use error::{ConfigError, ConfigErrors, KeyPath, Position};
 pub use flags::{Flags, from_flags};
 pub use load::{load, parse};
 pub use model::{
-    ApiKey, Config, Durability, EventLimits, GatewayConfig, HttpTarget, Limits, Listing, LogConfig, LogFormat,
-    McpConfig, Naming, ProcessMode, SessionSettings, Sessions, SsePolling, StdioTarget, TargetConfig, Transport,
+    Affinity, ApiKey, Config, Durability, Era, EventLimits, GatewayConfig, HttpTarget, Limits, Listing, LogConfig,
+    LogFormat, McpConfig, Naming, ProcessMode, SessionSettings, Sessions, SsePolling, StdioTarget, TargetConfig,
+    Transport,
 };
 pub use schema::schema;
 pub use secret::Secret;

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::error::{ConfigError, KeyPath};
-use super::model::{Config, GatewayConfig, HttpTarget, McpConfig, Sessions, StdioTarget, TargetConfig};
+use super::model::{
+    Affinity, Config, GatewayConfig, HttpTarget, Listing, McpConfig, Sessions, StdioTarget, TargetConfig,
+};
 use super::units::{duration_text, size_text};
 
 /// Paths that the process answers itself.
@@ -178,6 +180,7 @@ impl Rules {
                 self.say(path.key("name"), message, "shorten it, or raise max_name_length");
             }
             self.target(target, &path);
+            self.affinity(target, gateway.listing, &path.key("affinity"));
         }
     }
 
@@ -244,6 +247,29 @@ impl Rules {
         }
     }
 
+    fn affinity(&mut self, target: &TargetConfig, listing: Listing, path: &KeyPath) {
+        match &target.affinity {
+            Affinity::Principal | Affinity::Call => {}
+            Affinity::Handle => {
+                if listing == Listing::Dynamic {
+                    let message = "`handle` adds to the tools of the catalogue, which `listing: dynamic` does not show";
+                    self.say(path.clone(), message, "take `listing: default`, or another affinity");
+                }
+            }
+            Affinity::Header(name) => {
+                let path = path.key("header");
+                let lower = name.to_ascii_lowercase();
+                if !(1..=64).contains(&name.len()) || !name.bytes().all(is_token) {
+                    self.say(path, "is not a header name", "use 1 to 64 letters, digits and hyphens: x-conversation");
+                } else if lower.starts_with("mcp-") || lower == "authorization" || OWN_HEADERS.contains(&lower.as_str())
+                {
+                    let message = format!("`{name}` has a meaning of its own");
+                    self.say(path, message, "choose one that says nothing else: x-conversation");
+                }
+            }
+        }
+    }
+
     fn http(&mut self, http: &HttpTarget, path: &KeyPath) {
         let url = http.url.url();
         if has_user(url) {
@@ -257,8 +283,7 @@ impl Rules {
         for (at, (name, value)) in http.headers.iter().enumerate() {
             let path = path.key("headers").key(name);
             let lower = name.to_ascii_lowercase();
-            let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-            if name.is_empty() || !name.bytes().all(token) {
+            if name.is_empty() || !name.bytes().all(is_token) {
                 self.say(path.clone(), "is not a header name", "use letters, digits and hyphens");
             } else if OWN_HEADERS.contains(&lower.as_str()) {
                 self.say(path.clone(), "is a header that the gateway sets itself", "take it away");
@@ -312,6 +337,11 @@ pub fn is_target_name(name: &str) -> bool {
     (1..=100).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         && !name.starts_with('-')
+}
+
+/// RFC 9110, section 5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 fn is_under(path: &str, parent: &str) -> bool {

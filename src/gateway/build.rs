@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ipnet::IpNet;
-use sessiongate_actors::settings::{EventLogBounds, GatewaySettings, Listing, Naming, SessionSettings, TargetSettings};
+use sessiongate_actors::settings::{
+    Affinity, EventLogBounds, GatewaySettings, Listing, Naming, SessionSettings, TargetSettings,
+};
 use sessiongate_actors::supervisor::TargetPlan;
 use sessiongate_targets::{
     AddressPolicy, Hello, HttpClients, HttpOptions, HttpTarget, HttpTargetOptions, Link, LinkSink, ProcessBound,
-    ProcessMode, SavedLink, SecretEnv, SecretHeaders, StdioTarget, StdioTargetOptions, Target, TargetError, Transport,
-    Welcome,
+    ProcessMode, SavedLink, SecretEnv, SecretHeaders, StdioTarget, StdioTargetOptions, Target, TargetEra, TargetError,
+    Transport, Welcome,
 };
 
 use crate::config::{self, Config, GatewayConfig, McpConfig, TargetConfig};
@@ -129,6 +131,12 @@ impl Builder {
                 call_timeout: target.timeout,
                 resource_priority: target.resource_priority,
                 required: target.required,
+                affinity: match &target.affinity {
+                    config::Affinity::Principal => Affinity::Principal,
+                    config::Affinity::Call => Affinity::Call,
+                    config::Affinity::Handle => Affinity::Handle,
+                    config::Affinity::Header(name) => Affinity::Header(name.to_ascii_lowercase().into()),
+                },
             };
             plans.push(TargetPlan { settings, target: made, fingerprint });
         }
@@ -163,6 +171,8 @@ impl Builder {
                     },
                     headers,
                     limits: target.link_limits(),
+                    era: era_of(target),
+                    known: None,
                 };
                 Ok(Arc::new(HttpTarget::new(options, clients)?))
             }
@@ -182,10 +192,20 @@ impl Builder {
                         config::ProcessMode::Shared => ProcessMode::Shared,
                     },
                     limits: target.link_limits(),
+                    era: era_of(target),
+                    known: None,
                 };
                 Ok(Arc::new(StdioTarget::new(options, self.processes.clone())))
             }
         }
+    }
+}
+
+fn era_of(target: &TargetConfig) -> TargetEra {
+    match target.era {
+        config::Era::Auto => TargetEra::Auto,
+        config::Era::Legacy => TargetEra::Legacy,
+        config::Era::Modern => TargetEra::Modern,
     }
 }
 

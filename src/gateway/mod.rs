@@ -2,6 +2,7 @@
 
 mod build;
 mod keys;
+mod listens;
 mod log_writer;
 mod readiness;
 mod runtime;
@@ -10,6 +11,7 @@ mod telemetry;
 
 pub use build::targets_of;
 pub use keys::ApiKeys;
+pub use listens::{Listens, Place};
 pub use readiness::{Readiness, TargetReadiness};
 pub use runtime::{Runtime, Served};
 pub use serve::{Ready, ServeError, Serving, Watched, serve};

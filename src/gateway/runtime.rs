@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use super::ApiKeys;
 use super::build::{self, Builder};
 use super::keys::KeyRing;
+use super::listens::Listens;
 use crate::config::{Config, Endpoint, GatewayConfig};
 use crate::http::{OriginGuard, StreamTiming};
 
@@ -47,6 +48,7 @@ pub struct Runtime {
     table: ArcSwap<HashMap<String, Arc<Served>>>,
     guard: ArcSwap<OriginGuard>,
     body_limit: std::sync::atomic::AtomicUsize,
+    listens: Arc<Listens>,
     shutting_down: AtomicBool,
     /// The number of the newest walk through the stored sessions.
     walks: Arc<AtomicU64>,
@@ -77,6 +79,7 @@ impl Runtime {
             table: ArcSwap::default(),
             guard: ArcSwap::default(),
             body_limit: Default::default(),
+            listens: Arc::default(),
             shutting_down: AtomicBool::new(false),
             walks: Arc::default(),
             metrics: super::telemetry::install_metrics(),
@@ -193,6 +196,11 @@ impl Runtime {
     /// All sessions.
     pub fn directory(&self) -> &Arc<SessionDirectory> {
         &self.directory
+    }
+
+    /// Who listens.
+    pub fn listens(&self) -> &Arc<Listens> {
+        &self.listens
     }
 
     /// Stored sessions.

@@ -209,11 +209,12 @@ async fn run(
             _ = terminate.recv() => return Ok(current),
             _ = interrupt.recv() => return Ok(current),
             _ = hang_up.recv() => {
-                if let Some(watched) = &watch {
-                    let path = watched.path.clone();
-                    let read = tokio::task::spawn_blocking(move || config::load(&path)).await;
-                    current = reload(read.ok(), current, watched, runtime, address).await;
-                }
+                // Without a file there is nothing to read again: it means what it means to any program, that the
+                // terminal is gone.
+                let Some(watched) = &watch else { return Ok(current) };
+                let path = watched.path.clone();
+                let read = tokio::task::spawn_blocking(move || config::load(&path)).await;
+                current = reload(read.ok(), current, watched, runtime, address).await;
                 tracing::info!("synchronising all targets");
                 for supervisor in runtime.supervisors() {
                     actix_rt::spawn(async move { supervisor.sync(None).await });

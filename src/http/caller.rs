@@ -49,6 +49,13 @@ impl Drop for Ephemeral {
     }
 }
 
+impl Session {
+    /// One that stays when the request is over.
+    pub fn of(handle: Arc<SessionHandle>) -> Self {
+        Self { handle, ephemeral: None }
+    }
+}
+
 impl std::ops::Deref for Session {
     type Target = SessionHandle;
 

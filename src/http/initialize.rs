@@ -9,10 +9,7 @@ use sessiongate_protocol::members::Members;
 use sessiongate_protocol::{RawJson, Request, ResponseBody, Revision, codes, jsonrpc};
 
 use super::caller::{Caller, SESSION_ID};
-use super::{HttpError, names};
-
-/// Instructions of all targets together, in bytes: clients put them into a prompt.
-const INSTRUCTIONS: usize = 16 * 1024;
+use super::{HttpError, about, names};
 
 /// What a client says of itself, in bytes: it is kept as long as the session, and sent to each target.
 const MAX_SAID: usize = 64 * 1024;
@@ -77,43 +74,12 @@ fn refuse(request: &Request, message: &str) -> HttpResponse {
 
 /// Capabilities are frozen here, so everything is announced that any target can do, or could when it comes up.
 fn result(gateway: &Gateway, revision: Revision) -> RawJson {
-    let catalogue = gateway.catalogue();
-    let can = catalogue.capabilities();
-    let mut capabilities = serde_json::Map::new();
-    let mut add = |name: &str, value: serde_json::Value| {
-        capabilities.insert(name.to_owned(), value);
-    };
-    if can.completions && revision >= Revision::V2025_03_26 {
-        add("completions", serde_json::json!({}));
-    }
-    if can.logging {
-        add("logging", serde_json::json!({}));
-    }
-    if can.prompts {
-        add("prompts", serde_json::json!({"listChanged": true}));
-    }
-    if can.resources {
-        add("resources", serde_json::json!({"listChanged": true, "subscribe": can.subscribe}));
-    }
-    if can.tools {
-        add("tools", serde_json::json!({"listChanged": true}));
-    }
     let mut result = serde_json::json!({
         "protocolVersion": revision.as_str(),
-        "capabilities": capabilities,
-        "serverInfo": {"name": "sessiongate", "title": gateway.name.as_ref(), "version": env!("CARGO_PKG_VERSION")},
+        "capabilities": about::capabilities(gateway, revision),
+        "serverInfo": about::server_info(gateway),
     });
-    let mut instructions = gateway.settings().instructions.clone().unwrap_or_default();
-    for target in catalogue.targets() {
-        if let Some(text) = target.catalogue.as_ref().and_then(|catalogue| catalogue.instructions.as_deref()) {
-            let entry = format!("\n\n# {}\n{text}", target.settings.name);
-            if instructions.len() + entry.len() <= INSTRUCTIONS {
-                instructions.push_str(&entry);
-            }
-        }
-    }
-    let instructions = instructions.trim();
-    if !instructions.is_empty() {
+    if let Some(instructions) = about::instructions(gateway) {
         result["instructions"] = instructions.into();
     }
     RawJson::from_serialize(&result).unwrap_or(RawJson::EMPTY_OBJECT)

@@ -1,5 +1,6 @@
-//! The MCP data plane: one endpoint for each gateway, over streamable HTTP (legacy era).
+//! The MCP data plane: one endpoint for each gateway, over streamable HTTP, both eras.
 
+mod about;
 mod body;
 mod caller;
 mod delete;
@@ -9,6 +10,7 @@ mod get;
 mod guard;
 mod health;
 mod initialize;
+mod modern;
 mod names;
 mod post;
 mod principal;

@@ -9,10 +9,12 @@ use actix_web::web::{Bytes, Payload};
 use futures_util::{StreamExt, stream};
 use sessiongate_actors::SessionError;
 use sessiongate_actors::session::CallAnswer;
-use sessiongate_protocol::{Message, ParseError, Request};
+use sessiongate_protocol::modern::headers;
+use sessiongate_protocol::modern::ladder::{self, Class, HeaderView};
+use sessiongate_protocol::{Message, ParseError, Request, RequestId};
 
-use super::caller::{Caller, Session};
-use super::{HttpError, body, initialize, stream as sse};
+use super::caller::{Caller, PROTOCOL_VERSION, Session};
+use super::{HttpError, body, initialize, modern, stream as sse};
 
 /// Requests of a batch that run at once.
 const BATCH_AT_ONCE: usize = 16;
@@ -33,11 +35,48 @@ pub async fn serve(caller: &Caller<'_>, payload: &mut Payload) -> Result<HttpRes
     let announced =
         caller.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
     let body = body::read(payload, caller.runtime.body_limit(), announced).await?;
-    match Message::parse(&body) {
+    let parsed = Message::parse(&body);
+    if let Ok(message) = &parsed
+        && let Some(answer) = modern(caller, message).await?
+    {
+        return Ok(answer);
+    }
+    match parsed {
         Ok(Message::Request(request)) if &*request.method == "initialize" => initialize::serve(caller, request).await,
         Ok(message) => one(caller, message).await,
         Err(ParseError::Batch) => batch(caller, &body).await,
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Answers a message of the modern era; none where it is not one.
+async fn modern(caller: &Caller<'_>, message: &Message) -> Result<Option<HttpResponse>, HttpError> {
+    let text = |name| caller.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let (version, method, name) = (text(PROTOCOL_VERSION), text(headers::METHOD), text(headers::NAME));
+    let view = HeaderView { protocol_version: version.as_deref(), method: method.as_deref(), name: name.as_deref() };
+    let envelope = match ladder::classify(message, &view) {
+        Class::Legacy => return Ok(None),
+        Class::Modern(envelope) => envelope,
+        Class::Notification => return Ok(Some(HttpResponse::Accepted().finish())),
+        Class::Refused(refusal) => return Ok(Some(modern::refusal(id_of(message), &refusal))),
+    };
+    let Message::Request(request) = message else { return Ok(None) };
+    for header in [PROTOCOL_VERSION, headers::METHOD, headers::NAME] {
+        if let Some(refusal) = modern::ambiguous(caller, header) {
+            return Ok(Some(modern::refusal(Some(&request.id), &refusal)));
+        }
+    }
+    if let Err(refusal) = ladder::validate(request, &view) {
+        return Ok(Some(modern::refusal(Some(&request.id), &refusal)));
+    }
+    modern::serve(caller, request.clone(), envelope).await.map(Some)
+}
+
+fn id_of(message: &Message) -> Option<&RequestId> {
+    match message {
+        Message::Request(request) => Some(&request.id),
+        Message::Notification(_) => None,
+        Message::Response(response) => response.id.as_ref(),
     }
 }
 

@@ -15,6 +15,7 @@ use sessiongate_storage::{Replay, SessionStore};
 use tokio::time::{Instant, timeout_at};
 
 use super::caller::{Caller, Session};
+use crate::gateway::Served;
 
 /// Events read from the log at once.
 const REPLAY: usize = 64;
@@ -32,27 +33,18 @@ pub struct StreamTiming {
 
 /// The response that carries a stream.
 pub fn response(caller: &Caller<'_>, session: Session, attachment: Attachment) -> HttpResponse {
-    metrics::gauge!("sessiongate_streams_open").increment(1.0);
-    let timing = caller.gateway.timing;
-    let close_at = timing
-        .close_after
-        .filter(|_| session.revision().has_sse_polling())
-        .map(|close_after| Instant::now() + close_after);
-    let reader = Reader {
-        store: caller.gateway.gateway.store.clone(),
-        last: attachment.after,
-        ready: VecDeque::new(),
-        guard: Guard { session, stream: attachment.stream, conn: attachment.conn },
-        attachment,
-        timing,
-        close_at,
-        seen: false,
-        finished: false,
-    };
+    let reader = Reader::new(&caller.gateway, session, attachment, caller.gateway.timing);
     let body = stream::unfold(reader, |mut reader| async move {
         let next = reader.next().await?;
         Some((Ok::<Bytes, std::convert::Infallible>(next), reader))
     });
+    event_stream(body)
+}
+
+/// A response of events.
+pub fn event_stream(
+    body: impl stream::Stream<Item = Result<Bytes, std::convert::Infallible>> + 'static,
+) -> HttpResponse {
     HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/event-stream"))
         .insert_header((CACHE_CONTROL, "no-cache, no-transform"))
@@ -60,7 +52,8 @@ pub fn response(caller: &Caller<'_>, session: Session, attachment: Attachment) -
         .streaming(body)
 }
 
-struct Reader {
+/// Reads a stream of a session: what the log holds, then what comes.
+pub struct Reader {
     store: Arc<dyn SessionStore>,
     attachment: Attachment,
     /// The last event that was written.
@@ -91,8 +84,28 @@ impl Drop for Guard {
 // === impl Reader ===
 
 impl Reader {
-    /// The next bytes; none at the end.
-    async fn next(&mut self) -> Option<Bytes> {
+    /// For an attachment of this session.
+    pub fn new(served: &Served, session: Session, attachment: Attachment, timing: StreamTiming) -> Self {
+        metrics::gauge!("sessiongate_streams_open").increment(1.0);
+        let close_at = timing
+            .close_after
+            .filter(|_| session.revision().has_sse_polling())
+            .map(|close_after| Instant::now() + close_after);
+        Self {
+            store: served.gateway.store.clone(),
+            last: attachment.after,
+            ready: VecDeque::new(),
+            guard: Guard { session, stream: attachment.stream, conn: attachment.conn },
+            attachment,
+            timing,
+            close_at,
+            seen: false,
+            finished: false,
+        }
+    }
+
+    /// The next bytes; none at the end. Nothing is lost where the future is dropped.
+    pub async fn next(&mut self) -> Option<Bytes> {
         loop {
             if self.finished {
                 return None;

@@ -6,6 +6,7 @@ pub mod guard;
 mod handshake;
 pub mod http;
 pub mod link;
+pub mod modern;
 mod pending;
 pub mod secret;
 mod sse;
@@ -17,5 +18,6 @@ pub use http::{HttpClients, HttpOptions, HttpTarget, HttpTargetOptions, Transpor
 pub use link::{
     CallReply, Hello, Link, LinkEvent, LinkLimits, LinkSink, Listening, Origin, SavedLink, SinkClosed, Target, Welcome,
 };
+pub use modern::{Exchange, ModernRequest, NoteSink, TargetEra};
 pub use secret::{HeaderError, SecretEnv, SecretHeaders};
 pub use stdio::{ProcessBound, ProcessMode, StdioTarget, StdioTargetOptions};

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use sessiongate_protocol::{Message, RawJson, Response, Revision};
 
 use crate::error::TargetError;
+use crate::modern::Exchange;
 
 /// Something behind the gateway that speaks MCP.
 #[async_trait]
@@ -26,6 +27,17 @@ pub trait Target: Send + Sync + 'static {
     /// Takes up a downstream session that another process of the gateway opened; no I/O. None where the transport
     /// cannot (a process is gone with its parent).
     fn reattach(&self, saved: &SavedLink, sink: Arc<dyn LinkSink>) -> Option<Arc<dyn Link>>;
+
+    /// For requests without a session, where the target was modern (2026-07-28) when it was last opened; no I/O.
+    fn modern(&self) -> Option<Arc<dyn Exchange>> {
+        None
+    }
+
+    /// Tells what the target spoke when another process of the gateway opened it, so that it need not be asked at once.
+    /// Without effect where this process knows it already, or where the configuration decides.
+    fn remember(&self, revision: Revision) {
+        let _ = revision;
+    }
 }
 
 /// One downstream session. Cheap to share; all calls may run at once. Dropping the last reference ends local
@@ -82,9 +94,9 @@ pub struct Hello {
 /// What the target answered.
 #[derive(Clone, Debug)]
 pub struct Welcome {
-    /// The negotiated revision (legacy era).
+    /// The negotiated revision; of the modern era where there was no `initialize`.
     pub revision: Revision,
-    /// The whole `InitializeResult`.
+    /// The whole `InitializeResult`, or the whole `DiscoverResult` of a modern target.
     pub result: RawJson,
     /// The transport that was found to work, for people: `streamable-http`, `sse`, `stdio`.
     pub transport: &'static str,
@@ -158,6 +170,12 @@ pub enum LinkEvent {
 pub trait LinkSink: Send + Sync + 'static {
     /// Hands over one event.
     async fn deliver(&self, event: LinkEvent) -> Result<(), SinkClosed>;
+
+    /// Waits until everything that was delivered is stored. A link asks for this before it does something that must
+    /// not be done twice, whatever happens to the process. Owners that store nothing have nothing to wait for.
+    async fn settle(&self) -> Result<(), SinkClosed> {
+        Ok(())
+    }
 }
 
 /// Nobody listens any more: the link should end.

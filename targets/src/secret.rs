@@ -26,8 +26,8 @@ pub enum HeaderError {
     Reserved(String),
 }
 
-/// Owned by HTTP or by the MCP transport: a configured value would break framing or sessions.
-const RESERVED: [&str; 13] = [
+/// Owned by HTTP or by the MCP transport: a configured value would break framing, sessions or routing.
+const RESERVED: [&str; 15] = [
     "accept",
     "accept-encoding",
     "connection",
@@ -35,6 +35,8 @@ const RESERVED: [&str; 13] = [
     "content-type",
     "host",
     "last-event-id",
+    "mcp-method",
+    "mcp-name",
     "mcp-protocol-version",
     "mcp-session-id",
     "te",
@@ -54,7 +56,7 @@ impl SecretHeaders {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             let Ok(parsed) = HeaderName::from_bytes(name.as_bytes()) else { return Err(HeaderError::Name(name)) };
-            if RESERVED.contains(&parsed.as_str()) {
+            if RESERVED.contains(&parsed.as_str()) || parsed.as_str().starts_with("mcp-param-") {
                 return Err(HeaderError::Reserved(name));
             }
             let Ok(mut value) = HeaderValue::from_str(&value) else { return Err(HeaderError::Value(name)) };

@@ -78,9 +78,14 @@ async fn a_server_that_dies_is_named_and_used_again_when_it_is_back() {
     let answer = (&mut waiting).await.unwrap();
     let said = answer["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{answer}"));
     assert!(answer["result"]["isError"] == true && said.contains("target `old`"), "{said}");
-    let dead = client.call("old___count", json!({})).await;
-    let said = dead["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{dead}"));
-    assert!(said.contains("target `old`") && said.contains("could not be reached"), "{said}");
+    eventually("it cannot be reached", async || {
+        let dead = client.call("old___count", json!({})).await;
+        let said = dead["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{dead}"));
+        assert!(dead["result"]["isError"] == true && said.contains("target `old`"), "{said}");
+        // What goes out on a connection while it is closed has an outcome that nobody knows.
+        said.contains("could not be reached").then_some(())
+    })
+    .await;
     assert!(client.tools().await.contains(&"old___count".to_owned()), "its last good copy is listed");
     assert_eq!(client.count("ref___sg_counter").await, 1, "the others go on");
 

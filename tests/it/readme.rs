@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -47,6 +47,8 @@ struct Terminal {
     child: Child,
     input: ChildStdin,
     shown: Arc<Mutex<String>>,
+    /// Ends with its output.
+    closed: mpsc::Receiver<()>,
 }
 
 // === impl Desk ===
@@ -114,13 +116,15 @@ impl Desk {
         let (input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let shown: Arc<Mutex<String>> = Arc::default();
         let screen = shown.clone();
+        let (open, closed) = mpsc::channel();
         std::thread::spawn(move || {
+            let _open: mpsc::Sender<()> = open;
             let mut piece = [0; 4096];
             while let Ok(length @ 1..) = output.read(&mut piece) {
                 screen.lock().unwrap().push_str(&String::from_utf8_lossy(&piece[..length]));
             }
         });
-        Terminal { child, input, shown }
+        Terminal { child, input, shown, closed }
     }
 }
 
@@ -173,10 +177,7 @@ impl Drop for Terminal {
     fn drop(&mut self) {
         // To close the terminal is not enough: a gateway takes the hang-up for a wish to read its configuration again.
         let _ = self.input.write_all(b"\x03").and_then(|()| self.input.flush());
-        let started = std::time::Instant::now();
-        while started.elapsed() < PATIENCE && matches!(self.child.try_wait(), Ok(None)) {
-            std::thread::sleep(LOOK);
-        }
+        let _ = self.closed.recv_timeout(PATIENCE);
         let id = Pid::from_raw(i32::try_from(self.child.id()).unwrap());
         let _ = nix::sys::signal::kill(id, Signal::SIGTERM);
         let _ = self.child.wait();

@@ -1,16 +1,24 @@
 //! A reference MCP server on the official Rust SDK: the target of the gateway's tests.
 //!
-//! It offers every fixture of the official conformance suite for 2025-11-25, and `sg_` tools for
-//! what only a gateway cares about. Streams are resumable for as long as their session lives, and
+//! It offers every fixture of the official conformance suite for 2025-11-25 and 2026-07-28, and `sg_` tools for what only a
+//! gateway cares about; `--era` says which of the two wires it speaks, or both on one URL. Streams are resumable for as long as their session lives, and
 //! `--journal` writes each effect to a file, so that a crash test can count them.
 
 mod calls;
 mod catalogue;
+mod catalogue_modern;
+mod era;
 mod event_log;
+mod input_required;
 mod own;
+mod questions;
+mod request_state;
+mod results;
 mod server;
 mod sessions;
 mod state;
+mod subscriptions;
+mod tasks;
 
 use std::{error::Error, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -26,7 +34,7 @@ use rmcp::{
 };
 use serde_json::json;
 
-use crate::{server::ReferenceServer, sessions::Sessions, state::Shared};
+use crate::{era::Era, server::ReferenceServer, sessions::Sessions, state::Shared};
 
 /// A reference MCP server for tests.
 #[derive(Parser)]
@@ -40,9 +48,12 @@ struct Options {
     /// Offer 250 more tools, in pages of 50.
     #[arg(long)]
     many: bool,
-    /// Offer the modern era too, on the same URL.
+    /// What it speaks: sessions up to 2025-11-25, or 2026-07-28, or both on one URL.
+    #[arg(long, value_enum, default_value_t)]
+    era: Era,
+    /// Answer modern requests with JSON where nothing comes before the response.
     #[arg(long)]
-    modern: bool,
+    json: bool,
     /// Append one line of JSON per effect to this file.
     #[arg(long)]
     journal: Option<PathBuf>,
@@ -58,7 +69,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_writer(io::stderr)
         .init();
-    let shared = Arc::new(Shared::new(options.many, options.modern, options.journal.as_deref())?);
+    let shared = Arc::new(Shared::new(options.many, options.era, options.journal.as_deref())?);
     if options.stdio {
         let running = ReferenceServer::new(shared, None).serve(rmcp::transport::stdio()).await?;
         running.waiting().await?;
@@ -72,12 +83,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = listener.tap_io(|stream| {
         let _ = stream.set_nodelay(true);
     });
-    axum::serve(listener, router(shared, sessions)).await?;
+    axum::serve(listener, router(shared, sessions, options.json)).await?;
     Ok(())
 }
 
-fn router(shared: Arc<Shared>, sessions: Arc<Sessions>) -> Router {
+fn router(shared: Arc<Shared>, sessions: Arc<Sessions>, json_response: bool) -> Router {
     let config = StreamableHttpServerConfig::default()
+        .with_legacy_session_mode(shared.era.has_legacy())
+        .with_json_response(json_response)
         .with_allowed_origins(["http://127.0.0.1:*", "http://localhost:*", "http://[::1]:*"])
         .with_max_request_body_bytes(64 * 1024 * 1024);
     let handlers = (shared.clone(), sessions.clone());
@@ -86,6 +99,18 @@ fn router(shared: Arc<Shared>, sessions: Arc<Sessions>) -> Router {
         sessions.clone(),
         config,
     );
+    let end = {
+        let shared = shared.clone();
+        post(async move || {
+            shared.subscriptions.end_all();
+            Json(json!({}))
+        })
+    };
+    // The body is the URI.
+    let touch = {
+        let shared = shared.clone();
+        post(async move |uri: String| Json(json!({"told": shared.touch(&uri).await})))
+    };
     let stats = {
         let sessions = sessions.clone();
         get(async move || {
@@ -96,5 +121,10 @@ fn router(shared: Arc<Shared>, sessions: Arc<Sessions>) -> Router {
         })
     };
     let forget = post(async move || Json(json!({"forgotten": sessions.forget_all().await})));
-    Router::new().route("/control/stats", stats).route("/control/forget-sessions", forget).nest_service("/mcp", mcp)
+    Router::new()
+        .route("/control/stats", stats)
+        .route("/control/forget-sessions", forget)
+        .route("/control/end-subscriptions", end)
+        .route("/control/touch", touch)
+        .nest_service("/mcp", mcp)
 }

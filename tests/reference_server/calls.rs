@@ -5,17 +5,16 @@
 use std::{str::FromStr, time::Duration};
 
 use rmcp::{
-    ErrorData, RoleServer,
-    model::{
-        ElicitRequestParams, ElicitResult, JsonObject, LoggingLevel, LoggingMessageNotificationParam,
-        ProgressNotificationParam,
-    },
-    service::{RequestContext, ServiceError},
+    RoleServer,
+    model::{JsonObject, LoggingLevel, LoggingMessageNotificationParam, ProgressNotificationParam},
+    service::RequestContext,
 };
 use serde_json::{Value, json};
 
 use crate::{
-    catalogue::{PNG, WAV, model},
+    catalogue::{PNG, WAV},
+    era::is_modern,
+    questions::{Question, Rounds, Stop},
     server::ReferenceServer,
 };
 
@@ -25,10 +24,11 @@ pub struct Call<'a> {
     pub name: &'a str,
     pub arguments: &'a JsonObject,
     pub context: &'a RequestContext<RoleServer>,
+    pub rounds: Rounds<'a>,
 }
 
-/// A result on the wire, or a JSON-RPC error.
-pub type Outcome = Result<Value, ErrorData>;
+/// A result on the wire, or what stands in its place.
+pub type Outcome = Result<Value, Stop>;
 
 const STEP: Duration = Duration::from_millis(50);
 
@@ -79,6 +79,13 @@ impl Call<'_> {
                 Ok(text("The stream was closed and resumed."))
             }
             "json_schema_2020_12_tool" => Ok(text("JSON Schema 2020-12")),
+            "greet"
+            | "slow_compute"
+            | "failing_job"
+            | "protocol_error_job"
+            | "confirm_delete"
+            | "multi_input"
+            | "test_tool_with_task" => self.run_job().await,
             _ => self.run_own().await,
         }
     }
@@ -111,10 +118,7 @@ impl Call<'_> {
             },
             "required": ["username", "email"]
         });
-        let answer = match self.ask(json!({"message": message, "requestedSchema": schema})).await {
-            Ok(answer) => answer,
-            Err(error) => return Ok(failed(error)),
-        };
+        let answer = self.rounds.ask_one(Question::form("answer", message, schema)).await?;
         Ok(text(format!("User response: {}", shown(&answer))))
     }
 
@@ -157,54 +161,23 @@ impl Call<'_> {
     }
 
     async fn elicitation_completed(&self, schema: Value) -> Outcome {
-        let asked = self.ask(json!({"message": "Please review these values", "requestedSchema": schema})).await;
-        Ok(match asked {
-            Ok(answer) => text(format!("Elicitation completed: {}", shown(&answer))),
-            Err(error) => failed(error),
-        })
+        let answer = self.rounds.ask_one(Question::form("answer", "Please review these values", schema)).await?;
+        Ok(text(format!("Elicitation completed: {}", shown(&answer))))
     }
 
     /// Asks the client's model and returns what it says.
     pub async fn sample(&self, prompt: &str) -> Outcome {
-        let request = model(json!({
-            "messages": [{"role": "user", "content": {"type": "text", "text": prompt}}], "maxTokens": 100
-        }))?;
-        Ok(match self.context.peer.create_message(request).await {
-            Ok(result) => {
-                let result = json!(result);
-                let said = result["content"]["text"].as_str().unwrap_or_default();
-                text(format!("LLM response: {said}"))
-            }
-            Err(error) => failed(format!("Sampling failed: {error}")),
-        })
+        let answer = self.rounds.ask_one(Question::sample("sample", prompt)).await?;
+        Ok(text(format!("LLM response: {}", answer["content"]["text"].as_str().unwrap_or_default())))
     }
 
-    /// Sends an `elicitation/create` with these params and waits for the answer.
-    pub async fn ask(&self, params: Value) -> Result<ElicitResult, String> {
-        let url_mode = params["mode"] == "url";
-        let peer = &self.context.peer;
-        let declared = peer.peer_info().and_then(|info| info.capabilities.elicitation.clone());
-        let Some(declared) = declared else {
-            return Err("the client did not declare elicitation".into());
-        };
-        if url_mode && declared.url.is_none() {
-            return Err("the client did not declare URL elicitation".into());
-        }
-        let params: ElicitRequestParams = model(params).map_err(|error| error.message.to_string())?;
-        let key = self.string("key").unwrap_or(self.name);
-        match peer.create_elicitation(params).await {
-            Ok(answer) => {
-                self.server.shared.answered(self.name, key, json!(answer));
-                Ok(answer)
-            }
-            Err(ServiceError::McpError(error)) => Err(format!("{} ({})", error.message, error.code.0)),
-            Err(error) => Err(error.to_string()),
-        }
-    }
-
-    /// Sends a log message, if the session wants its level.
+    /// Sends a log message, if the session, or in the modern era the request, wants its level.
     pub async fn log(&self, level: LoggingLevel, data: Value) {
-        if severity(level) < severity(*self.server.session.level.lock()) {
+        let wanted = match is_modern(self.context) {
+            true => self.context.meta.log_level(),
+            false => Some(*self.server.session.level.lock()),
+        };
+        if wanted.is_none_or(|wanted| severity(level) < severity(wanted)) {
             return;
         }
         let message = LoggingMessageNotificationParam::new(level, data).with_logger("reference-server");
@@ -242,8 +215,7 @@ impl Call<'_> {
     }
 }
 
-fn shown(answer: &ElicitResult) -> String {
-    let answer = json!(answer);
+fn shown(answer: &Value) -> String {
     let action = answer["action"].as_str().unwrap_or_default();
     let content = answer.get("content").cloned().unwrap_or_else(|| json!({}));
     format!("action={action}, content={content}")

@@ -7,6 +7,8 @@ use rmcp::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::{catalogue_modern::modern_tools, input_required::ASKING_PROMPT};
+
 /// A red PNG of one pixel.
 pub const PNG: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg==";
@@ -23,9 +25,12 @@ pub fn model<T: DeserializeOwned>(value: Value) -> Result<T, ErrorData> {
 }
 
 /// Every tool, in a fixed order.
-pub fn tools(many: bool, toggled: bool) -> Vec<Tool> {
+pub fn tools(many: bool, toggled: bool, modern: bool) -> Vec<Tool> {
     let mut tools: Vec<Tool> = conformance_tools();
     tools.extend(own_tools());
+    if modern {
+        tools.extend(modern_tools());
+    }
     if toggled {
         tools.push(tool("sg_toggled", "Exists only while it is switched on", json!({"type": "object"})));
     }
@@ -38,7 +43,8 @@ pub fn tools(many: bool, toggled: bool) -> Vec<Tool> {
     tools
 }
 
-fn tool(name: &str, description: &str, schema: Value) -> Tool {
+/// A tool with this input schema.
+pub fn tool(name: &str, description: &str, schema: Value) -> Tool {
     let schema = match schema {
         Value::Object(schema) => schema,
         _ => JsonObject::new(),
@@ -46,7 +52,8 @@ fn tool(name: &str, description: &str, schema: Value) -> Tool {
     Tool::new(name.to_owned(), description.to_owned(), schema)
 }
 
-fn object(properties: Value, required: &[&str]) -> Value {
+/// The schema of an object.
+pub fn object(properties: Value, required: &[&str]) -> Value {
     json!({"type": "object", "properties": properties, "required": required})
 }
 
@@ -126,6 +133,11 @@ fn own_tools() -> Vec<Tool> {
             object(json!({"steps": whole("How many"), "delay_ms": whole("Before each step")}), &[]),
         ),
         tool("sg_elicit_form", "Asks one question", object(json!({"key": key()}), &[])),
+        tool(
+            "sg_rounds",
+            "Asks one question after the other",
+            object(json!({"rounds": whole("How many"), "key": key()}), &[]),
+        ),
         tool("sg_elicit_two", "Asks two questions at once", object(json!({"key": key()}), &[])),
         tool(
             "sg_elicit_url",
@@ -180,8 +192,8 @@ pub fn templates() -> Result<Vec<ResourceTemplate>, ErrorData> {
 }
 
 /// Prompts.
-pub fn prompts() -> Result<Vec<Prompt>, ErrorData> {
-    model(json!([
+pub fn prompts(modern: bool) -> Result<Vec<Prompt>, ErrorData> {
+    let mut prompts: Vec<Prompt> = model(json!([
         {"name": "test_simple_prompt", "description": "Without arguments"},
         {"name": "test_prompt_with_arguments", "description": "With two arguments", "arguments": [
             {"name": "arg1", "description": "The first", "required": true},
@@ -191,5 +203,38 @@ pub fn prompts() -> Result<Vec<Prompt>, ErrorData> {
             {"name": "resourceUri", "description": "What to embed", "required": true}
         ]},
         {"name": "test_prompt_with_image", "description": "With an image"}
-    ]))
+    ]))?;
+    if modern {
+        prompts.push(model(json!({"name": ASKING_PROMPT, "description": "Asks before it is made"}))?);
+    }
+    Ok(prompts)
+}
+
+/// The messages of a prompt that asks nothing.
+pub fn prompt_messages(name: &str, given: &JsonObject) -> Result<Value, ErrorData> {
+    let argument = |key: &str| {
+        let value = given.get(key).and_then(|value| json!(value).as_str().map(str::to_owned));
+        value.ok_or_else(|| ErrorData::invalid_params(format!("argument {key} is missing"), None))
+    };
+    let user = |content: Value| json!({"role": "user", "content": content});
+    let text = |text: String| user(json!({"type": "text", "text": text}));
+    let messages = match name {
+        "test_simple_prompt" => vec![text("This is a simple prompt for testing.".into())],
+        "test_prompt_with_arguments" => {
+            vec![text(format!("Prompt with arguments: arg1='{}', arg2='{}'", argument("arg1")?, argument("arg2")?))]
+        }
+        "test_prompt_with_embedded_resource" => vec![
+            user(json!({"type": "resource", "resource": {
+                "uri": argument("resourceUri")?, "mimeType": "text/plain",
+                "text": "Embedded resource content for testing."
+            }})),
+            text("Please process the embedded resource above.".into()),
+        ],
+        "test_prompt_with_image" => vec![
+            user(json!({"type": "image", "data": PNG, "mimeType": "image/png"})),
+            text("Please analyze the image above.".into()),
+        ],
+        other => return Err(ErrorData::invalid_params(format!("Unknown prompt: {other}"), None)),
+    };
+    Ok(json!(messages))
 }

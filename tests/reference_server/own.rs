@@ -1,7 +1,5 @@
 //! The `sg_` tools: what the gateway's own tests need and the official suite does not ask for.
 
-#![expect(deprecated, reason = "roots are the 2025 wire, which this server is for")]
-
 use std::{sync::atomic::Ordering, time::Duration};
 
 use rmcp::{
@@ -13,6 +11,8 @@ use serde_json::{Value, json};
 use crate::{
     calls::{Call, Outcome, failed, level, text},
     catalogue::PNG,
+    era::is_modern,
+    questions::Question,
 };
 
 /// JSON-RPC code of `URLElicitationRequiredError` (2025-11-25).
@@ -36,12 +36,9 @@ impl Call<'_> {
             "sg_elicit_form" => self.sg_elicit_form().await,
             "sg_elicit_two" => self.sg_elicit_two().await,
             "sg_elicit_url" => self.sg_elicit_url().await,
-            "sg_url_required" => self.sg_url_required(),
+            "sg_url_required" => self.sg_url_required().await,
             "sg_sample" => self.sample(self.string("prompt").unwrap_or("Say something.")).await,
-            "sg_roots" => Ok(match self.context.peer.list_roots().await {
-                Ok(roots) => structured(json!(roots)),
-                Err(error) => failed(error.to_string()),
-            }),
+            "sg_roots" => Ok(structured(self.rounds.ask_one(Question::roots("roots")).await?)),
             "sg_log" => {
                 let count = self.number("count", 3);
                 let level = level(self.string("level").unwrap_or("info"));
@@ -79,7 +76,7 @@ impl Call<'_> {
                 Ok(structured(json!({"closed": closed})))
             }
             page if page.starts_with("page_") => Ok(text(page)),
-            unknown => Err(ErrorData::invalid_params(format!("Unknown tool: {unknown}"), None)),
+            _ => self.run_modern().await,
         }
     }
 
@@ -110,29 +107,16 @@ impl Call<'_> {
             },
             "required": ["name"]
         });
-        self.form("Who are you?", schema).await
-    }
-
-    async fn form(&self, message: &str, schema: Value) -> Outcome {
-        let answer = self.ask(json!({"mode": "form", "message": message, "requestedSchema": schema})).await;
-        Ok(match answer {
-            Ok(answer) => structured(json!(answer)),
-            Err(error) => failed(error),
-        })
+        Ok(structured(self.rounds.ask_one(Question::form("who", "Who are you?", schema)).await?))
     }
 
     async fn sg_elicit_two(&self) -> Outcome {
         let question = |name: &str| {
-            json!({
-                "message": format!("The {name} of two questions"),
-                "requestedSchema": {"type": "object", "properties": {name: {"type": "string"}}, "required": [name]}
-            })
+            let schema = json!({"type": "object", "properties": {name: {"type": "string"}}, "required": [name]});
+            Question::form(name, &format!("The {name} of two questions"), schema)
         };
-        let (first, second) = tokio::join!(self.ask(question("first")), self.ask(question("second")));
-        Ok(match (first, second) {
-            (Ok(first), Ok(second)) => structured(json!({"first": first, "second": second})),
-            (Err(error), _) | (_, Err(error)) => failed(error),
-        })
+        let answers = self.rounds.ask(vec![question("first"), question("second")]).await?;
+        Ok(structured(json!({"first": answers[0], "second": answers[1]})))
     }
 
     async fn sg_elicit_url(&self) -> Outcome {
@@ -141,11 +125,11 @@ impl Call<'_> {
             Some(url) => url.to_owned(),
             None => format!("https://example.com/visit/{id}"),
         };
-        let asked = json!({"mode": "url", "message": "Please visit this page", "url": url, "elicitationId": id});
-        let answer = match self.ask(asked).await {
-            Ok(answer) => json!(answer),
-            Err(error) => return Ok(failed(error)),
-        };
+        let answer = self.rounds.ask_one(Question::url("visit", "Please visit this page", &url, &id)).await?;
+        if is_modern(self.context) {
+            // Neither ids nor completions exist there: the retry says all.
+            return Ok(structured(json!({"action": answer["action"]})));
+        }
         if answer["action"] == "accept" {
             self.complete(&id).await;
         }
@@ -160,13 +144,21 @@ impl Call<'_> {
         let _ = self.context.peer.send_notification(ServerNotification::CustomNotification(complete)).await;
     }
 
-    fn sg_url_required(&self) -> Outcome {
+    async fn sg_url_required(&self) -> Outcome {
+        let id = uuid::Uuid::new_v4().to_string();
+        if is_modern(self.context) {
+            let url = format!("https://example.com/connect/{id}");
+            let answer = self.rounds.ask_one(Question::url("connect", "Connect your account", &url, &id)).await?;
+            return Ok(match answer["action"] == "accept" {
+                true => text("the page was visited"),
+                false => failed("the page was not visited"),
+            });
+        }
         let key = self.string("key").unwrap_or(self.name);
         let first_time = self.server.session.urls_asked.lock().insert(key.to_owned());
         if !first_time {
             return Ok(text("the page was visited"));
         }
-        let id = uuid::Uuid::new_v4().to_string();
         Err(ErrorData::new(
             URL_ELICITATION_REQUIRED,
             "This call needs a visit to a page first",
@@ -174,7 +166,8 @@ impl Call<'_> {
                 "mode": "url", "elicitationId": id, "url": format!("https://example.com/connect/{id}"),
                 "message": "Connect your account"
             }]})),
-        ))
+        )
+        .into())
     }
 
     async fn sg_wait(&self) -> Outcome {
@@ -185,7 +178,8 @@ impl Call<'_> {
         }
     }
 
-    fn cancelled(&self) -> Value {
+    /// Counts a call that its client gave up.
+    pub fn cancelled(&self) -> Value {
         self.server.shared.cancelled.fetch_add(1, Ordering::Relaxed);
         self.server.shared.record("cancelled", self.name, Value::Null);
         failed("cancelled")
@@ -193,20 +187,19 @@ impl Call<'_> {
 
     async fn sg_toggle_tool(&self) -> Outcome {
         let on = !self.server.shared.toggled.fetch_xor(true, Ordering::Relaxed);
-        for peer in self.server.shared.peers() {
-            let _ = peer.notify_tool_list_changed().await;
-        }
+        self.server.shared.tell_tools_changed().await;
         Ok(structured(json!({"on": on})))
     }
 
     async fn sg_touch(&self) -> Outcome {
         let uri = self.string("uri").unwrap_or_default().to_owned();
+        let listening = self.server.shared.subscriptions.resource_updated(&uri).await;
         let subscribed = self.server.session.subscriptions.lock().contains(&uri);
         if subscribed {
             let params = ResourceUpdatedNotificationParam::new(uri);
             let _ = self.context.peer.notify_resource_updated(params).await;
         }
-        Ok(structured(json!({"told": subscribed})))
+        Ok(structured(json!({"told": subscribed || listening})))
     }
 
     fn sg_whoami(&self) -> Value {
@@ -220,7 +213,11 @@ impl Call<'_> {
                 parts.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect()
             })
             .unwrap_or_default();
-        structured(json!({"client": peer.as_deref(), "headers": headers, "meta": self.context.meta}))
+        let client = match is_modern(self.context) {
+            true => json!(self.context.client_info()),
+            false => json!(peer.as_deref()),
+        };
+        structured(json!({"client": client, "headers": headers, "meta": self.context.meta}))
     }
 }
 

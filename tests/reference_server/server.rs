@@ -10,19 +10,25 @@ use std::{
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams, CompleteResult, ErrorCode,
-        GetPromptRequestParams, GetPromptResponse, GetPromptResult, ListPromptsResult, ListResourceTemplatesResult,
-        ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams,
-        ReadResourceResponse, ReadResourceResult, ServerConfig, SetLevelRequestParams, SubscribeRequestParams,
-        UnsubscribeRequestParams,
+        CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, CompleteRequestParams,
+        CompleteResult, DiscoverResult, ErrorCode, GetPromptRequestParams, GetPromptResponse, GetPromptResult,
+        GetTaskParams, GetTaskResult, InitializeRequestParams, InitializeResult, ListPromptsResult,
+        ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProtocolVersion,
+        ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, ServerConfig, SetLevelRequestParams,
+        SubscribeRequestParams, SubscriptionFilter, TASKS_EXTENSION_ID, Tool, UnsubscribeRequestParams,
+        UpdateTaskParams,
     },
-    service::{NotificationContext, RequestContext},
+    service::{NotificationContext, RequestContext, SubscriptionContext},
 };
 use serde_json::{Value, json};
 
 use crate::{
     calls::Call,
-    catalogue::{self, PAGE, PNG, model},
+    catalogue::{self, PAGE, PNG, model, prompt_messages},
+    era::is_modern,
+    input_required::{ASKING_PROMPT, asking_prompt, is_stateful},
+    questions::{Rounds, Stop},
+    results::{Cache, complete},
     sessions::Sessions,
     state::{Session, Shared},
 };
@@ -44,21 +50,27 @@ impl ReferenceServer {
         Self { shared, sessions, session: Arc::new(Session::default()) }
     }
 
-    fn tools(&self) -> Vec<rmcp::model::Tool> {
-        catalogue::tools(self.shared.many, self.shared.toggled.load(Ordering::Relaxed))
+    fn tools(&self) -> Vec<Tool> {
+        catalogue::tools(self.shared.many, self.shared.toggled.load(Ordering::Relaxed), self.shared.era.has_modern())
+    }
+
+    fn count(&self, context: &Context, method: &'static str) {
+        self.shared.requested(is_modern(context), method);
     }
 }
 
 impl ServerHandler for ReferenceServer {
     fn get_info(&self) -> ServerConfig {
+        let extensions = if self.shared.era.has_modern() { json!({TASKS_EXTENSION_ID: {}}) } else { Value::Null };
         model(json!({
-            "protocolVersion": "2025-11-25",
+            "protocolVersion": self.shared.era.preferred(),
             "capabilities": {
                 "tools": {"listChanged": true},
                 "resources": {"subscribe": true, "listChanged": true},
                 "prompts": {"listChanged": true},
                 "logging": {},
-                "completions": {}
+                "completions": {},
+                "extensions": extensions
             },
             "serverInfo": {"name": "sessiongate-reference-server", "version": "1.0.0"},
             "instructions": "A reference server for tests."
@@ -67,11 +79,54 @@ impl ServerHandler for ReferenceServer {
     }
 
     fn supported_protocol_versions(&self) -> Cow<'static, [ProtocolVersion]> {
-        if self.shared.modern {
-            Cow::Borrowed(ProtocolVersion::KNOWN_VERSIONS)
-        } else {
-            Cow::Borrowed(ProtocolVersion::known_up_to(&ProtocolVersion::V_2025_11_25))
-        }
+        self.shared.era.versions()
+    }
+
+    fn get_tool(&self, name: &str) -> Option<Tool> {
+        self.tools().into_iter().find(|tool| tool.name == name)
+    }
+
+    async fn initialize(
+        &self,
+        request: InitializeRequestParams,
+        context: Context,
+    ) -> Result<InitializeResult, ErrorData> {
+        self.shared.requested(false, "initialize");
+        context.peer.set_peer_info(request.clone());
+        let mut result = self.negotiate_initialize(&request)?;
+        // Extensions came with the modern era.
+        result.capabilities.extensions = None;
+        Ok(result)
+    }
+
+    async fn discover(&self, context: Context) -> Result<DiscoverResult, ErrorData> {
+        self.count(&context, "server/discover");
+        Ok(DiscoverResult::from_server_info(self.supported_protocol_versions().into_owned(), self.get_info()))
+    }
+
+    fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        Some(requested.supported_by(&self.get_info().capabilities))
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        self.shared.requested(true, "subscriptions/listen");
+        self.shared.subscriptions.hold(context).await;
+        Ok(())
+    }
+
+    async fn get_task(&self, request: GetTaskParams, context: Context) -> Result<GetTaskResult, ErrorData> {
+        self.count(&context, "tasks/get");
+        self.shared.tasks.get_task(&request.task_id).map(GetTaskResult::new)
+    }
+
+    async fn update_task(&self, request: UpdateTaskParams, context: Context) -> Result<(), ErrorData> {
+        self.count(&context, "tasks/update");
+        self.shared.tasks.update_task(&request.task_id, request.input_responses)
+    }
+
+    async fn cancel_task(&self, request: CancelTaskParams, context: Context) -> Result<(), ErrorData> {
+        self.count(&context, "tasks/cancel");
+        self.shared.tasks.cancel_task(&request.task_id)
     }
 
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
@@ -86,11 +141,12 @@ impl ServerHandler for ReferenceServer {
     async fn list_tools(
         &self,
         request: Option<PaginatedRequestParams>,
-        _: Context,
+        context: Context,
     ) -> Result<ListToolsResult, ErrorData> {
+        self.count(&context, "tools/list");
         let tools = self.tools();
         if !self.shared.many {
-            return model(json!({"tools": tools}));
+            return complete(&context, json!({"tools": tools}), Cache::List);
         }
         let start = match request.and_then(|request| request.cursor) {
             None => 0,
@@ -105,47 +161,65 @@ impl ServerHandler for ReferenceServer {
         if end < tools.len() {
             page["nextCursor"] = json!(format!("tools:{end}"));
         }
-        model(page)
+        complete(&context, page, Cache::List)
     }
 
     async fn call_tool(&self, request: CallToolRequestParams, context: Context) -> Result<CallToolResponse, ErrorData> {
         self.shared.calls.fetch_add(1, Ordering::Relaxed);
+        self.count(&context, "tools/call");
         let name = request.name.to_string();
         if !self.tools().iter().any(|tool| tool.name == name) {
             return Err(ErrorData::invalid_params(format!("Unknown tool: {name}"), None));
         }
         let arguments = request.arguments.unwrap_or_default();
+        let state = request.request_state.as_deref();
+        let mut rounds = Rounds::open(&self.shared, &context, &name, request.input_responses, state)?;
+        rounds.stateful = is_stateful(&name);
+        if let Some(key) = arguments.get("key").and_then(Value::as_str) {
+            rounds.count_under(key);
+        }
         self.shared.record("start", &name, json!(arguments));
-        let call = Call { server: self, name: &name, arguments: &arguments, context: &context };
-        let result: Result<CallToolResult, ErrorData> = match call.run().await {
-            Ok(value) => model(value),
-            Err(error) => Err(error),
+        let call = Call { server: self, name: &name, arguments: &arguments, context: &context, rounds };
+        let outcome = match call.run().await {
+            Ok(value) | Err(Stop::Early(value)) => complete::<CallToolResult>(&context, value, Cache::None),
+            Err(Stop::Error(error)) => Err(error),
+            Err(Stop::Ask(result)) => {
+                self.shared.record("ask", &name, json!(result.input_requests));
+                return Ok((*result).into());
+            }
+            Err(Stop::Task(result)) => {
+                self.shared.record("task", &name, json!(result.task.task_id));
+                return Ok((*result).into());
+            }
         };
-        self.shared.record("finish", &name, json!({"ok": result.is_ok()}));
-        Ok(CallToolResponse::from(result?))
+        self.shared.record("finish", &name, json!({"ok": outcome.is_ok()}));
+        outcome.map(Into::into)
     }
 
     async fn list_resources(
         &self,
         _: Option<PaginatedRequestParams>,
-        _: Context,
+        context: Context,
     ) -> Result<ListResourcesResult, ErrorData> {
-        model(json!({"resources": catalogue::resources()?}))
+        self.count(&context, "resources/list");
+        complete(&context, json!({"resources": catalogue::resources()?}), Cache::List)
     }
 
     async fn list_resource_templates(
         &self,
         _: Option<PaginatedRequestParams>,
-        _: Context,
+        context: Context,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        model(json!({"resourceTemplates": catalogue::templates()?}))
+        self.count(&context, "resources/templates/list");
+        complete(&context, json!({"resourceTemplates": catalogue::templates()?}), Cache::List)
     }
 
     async fn read_resource(
         &self,
         request: ReadResourceRequestParams,
-        _: Context,
+        context: Context,
     ) -> Result<ReadResourceResponse, ErrorData> {
+        self.count(&context, "resources/read");
         let uri = request.uri.as_str();
         let template = uri.strip_prefix("test://template/").and_then(|rest| rest.strip_suffix("/data"));
         let content = match (uri, template) {
@@ -165,10 +239,11 @@ impl ServerHandler for ReferenceServer {
                 ));
             }
         };
-        model::<ReadResourceResult>(json!({"contents": [content]})).map(Into::into)
+        complete::<ReadResourceResult>(&context, json!({"contents": [content]}), Cache::Read).map(Into::into)
     }
 
-    async fn subscribe(&self, request: SubscribeRequestParams, _: Context) -> Result<(), ErrorData> {
+    async fn subscribe(&self, request: SubscribeRequestParams, context: Context) -> Result<(), ErrorData> {
+        self.shared.watches(&self.session, context.peer);
         self.session.subscriptions.lock().insert(request.uri);
         Ok(())
     }
@@ -181,44 +256,41 @@ impl ServerHandler for ReferenceServer {
     async fn list_prompts(
         &self,
         _: Option<PaginatedRequestParams>,
-        _: Context,
+        context: Context,
     ) -> Result<ListPromptsResult, ErrorData> {
-        model(json!({"prompts": catalogue::prompts()?}))
+        self.count(&context, "prompts/list");
+        complete(&context, json!({"prompts": catalogue::prompts(self.shared.era.has_modern())?}), Cache::List)
     }
 
-    async fn get_prompt(&self, request: GetPromptRequestParams, _: Context) -> Result<GetPromptResponse, ErrorData> {
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        context: Context,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        self.count(&context, "prompts/get");
+        if request.name == ASKING_PROMPT && self.shared.era.has_modern() {
+            let state = request.request_state.as_deref();
+            let rounds = Rounds::open(&self.shared, &context, ASKING_PROMPT, request.input_responses, state)?;
+            return match asking_prompt(&rounds).await {
+                Ok(prompt) => Ok(prompt.into()),
+                Err(Stop::Ask(result)) => Ok((*result).into()),
+                Err(Stop::Error(error)) => Err(error),
+                Err(Stop::Early(_) | Stop::Task(_)) => {
+                    Err(ErrorData::internal_error("the client did not answer", None))
+                }
+            };
+        }
         let given = request.arguments.unwrap_or_default();
-        let argument = |name: &str| {
-            let value = given.get(name).and_then(|value| json!(value).as_str().map(str::to_owned));
-            value.ok_or_else(|| ErrorData::invalid_params(format!("argument {name} is missing"), None))
-        };
-        let user = |content: Value| json!({"role": "user", "content": content});
-        let text = |text: String| user(json!({"type": "text", "text": text}));
-        let messages = match request.name.as_ref() {
-            "test_simple_prompt" => vec![text("This is a simple prompt for testing.".into())],
-            "test_prompt_with_arguments" => {
-                vec![text(format!("Prompt with arguments: arg1='{}', arg2='{}'", argument("arg1")?, argument("arg2")?))]
-            }
-            "test_prompt_with_embedded_resource" => vec![
-                user(json!({"type": "resource", "resource": {
-                    "uri": argument("resourceUri")?, "mimeType": "text/plain",
-                    "text": "Embedded resource content for testing."
-                }})),
-                text("Please process the embedded resource above.".into()),
-            ],
-            "test_prompt_with_image" => vec![
-                user(json!({"type": "image", "data": PNG, "mimeType": "image/png"})),
-                text("Please analyze the image above.".into()),
-            ],
-            other => return Err(ErrorData::invalid_params(format!("Unknown prompt: {other}"), None)),
-        };
-        model::<GetPromptResult>(json!({"messages": messages})).map(Into::into)
+        let messages = prompt_messages(&request.name, &given)?;
+        complete::<GetPromptResult>(&context, json!({"messages": messages}), Cache::None).map(Into::into)
     }
 
-    async fn complete(&self, request: CompleteRequestParams, _: Context) -> Result<CompleteResult, ErrorData> {
+    async fn complete(&self, request: CompleteRequestParams, context: Context) -> Result<CompleteResult, ErrorData> {
+        self.count(&context, "completion/complete");
         let start = request.argument.value;
         let values: Vec<&str> =
             ["paris", "park", "party", "test", "testing"].into_iter().filter(|word| word.starts_with(&start)).collect();
-        model(json!({"completion": {"values": values, "total": values.len(), "hasMore": false}}))
+        let completion = json!({"values": values, "total": values.len(), "hasMore": false});
+        complete(&context, json!({"completion": completion}), Cache::None)
     }
 }

@@ -7,23 +7,38 @@ use std::{
     fs::File,
     io::{self, Write},
     path::Path,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use parking_lot::Mutex;
-use rmcp::{RoleServer, model::LoggingLevel, service::Peer};
+use rmcp::{
+    RoleServer,
+    model::{LoggingLevel, ResourceUpdatedNotificationParam},
+    service::Peer,
+    task_manager::TaskManager,
+};
 use serde_json::{Value, json};
+
+use crate::{era::Era, subscriptions::Subscriptions};
 
 /// One per process.
 #[derive(Default)]
 pub struct Shared {
     pub many: bool,
-    pub modern: bool,
+    pub era: Era,
     pub toggled: AtomicBool,
     pub cancelled: AtomicU64,
     pub calls: AtomicU64,
     pub answers: Mutex<BTreeMap<String, u64>>,
+    pub input_required: AtomicU64,
+    pub subscriptions: Subscriptions,
+    pub tasks: TaskManager,
+    requests: Mutex<BTreeMap<&'static str, BTreeMap<&'static str, u64>>>,
     peers: Mutex<Vec<Peer<RoleServer>>>,
+    watchers: Mutex<Vec<(Arc<Session>, Peer<RoleServer>)>>,
     journal: Option<Mutex<File>>,
 }
 
@@ -39,10 +54,10 @@ pub struct Session {
 
 impl Shared {
     /// Opens the journal, if there is to be one, for appending.
-    pub fn new(many: bool, modern: bool, journal: Option<&Path>) -> io::Result<Self> {
+    pub fn new(many: bool, era: Era, journal: Option<&Path>) -> io::Result<Self> {
         let journal =
             journal.map(|path| File::options().create(true).append(true).open(path)).transpose()?.map(Mutex::new);
-        Ok(Self { many, modern, journal, ..Self::default() })
+        Ok(Self { many, era, journal, ..Self::default() })
     }
 
     /// Appends one line and waits until it is on disk, so that a crash test can count effects.
@@ -70,8 +85,47 @@ impl Shared {
         peers.push(peer);
     }
 
-    /// Everybody who is connected now.
-    pub fn peers(&self) -> Vec<Peer<RoleServer>> {
+    /// Counts a request by its era and method.
+    pub fn requested(&self, modern: bool, method: &'static str) {
+        let era = if modern { "modern" } else { "legacy" };
+        *self.requests.lock().entry(era).or_default().entry(method).or_default() += 1;
+    }
+
+    /// Tells every session and every subscription that asked for it.
+    pub async fn tell_tools_changed(&self) {
+        for peer in self.peers() {
+            let _ = peer.notify_tool_list_changed().await;
+        }
+        self.subscriptions.tools_changed().await;
+    }
+
+    /// The same for prompts.
+    pub async fn tell_prompts_changed(&self) {
+        for peer in self.peers() {
+            let _ = peer.notify_prompt_list_changed().await;
+        }
+        self.subscriptions.prompts_changed().await;
+    }
+
+    /// Remembers a session that subscribes to something.
+    pub fn watches(&self, session: &Arc<Session>, peer: Peer<RoleServer>) {
+        let mut watchers = self.watchers.lock();
+        watchers.retain(|(known, peer)| !peer.is_transport_closed() && !Arc::ptr_eq(known, session));
+        watchers.push((session.clone(), peer));
+    }
+
+    /// Tells everybody who watches this resource, whosever sessions they are; how many.
+    pub async fn touch(&self, uri: &str) -> usize {
+        let mut told = usize::from(self.subscriptions.resource_updated(uri).await);
+        let watchers = self.watchers.lock().clone();
+        for (_, peer) in watchers.iter().filter(|(session, _)| session.subscriptions.lock().contains(uri)) {
+            let params = ResourceUpdatedNotificationParam::new(uri);
+            told += usize::from(peer.notify_resource_updated(params).await.is_ok());
+        }
+        told
+    }
+
+    fn peers(&self) -> Vec<Peer<RoleServer>> {
         self.peers.lock().clone()
     }
 
@@ -81,6 +135,10 @@ impl Shared {
             "calls": self.calls.load(Ordering::Relaxed),
             "cancelled": self.cancelled.load(Ordering::Relaxed),
             "answers": *self.answers.lock(),
+            "requests": *self.requests.lock(),
+            "input_required": self.input_required.load(Ordering::Relaxed),
+            "subscriptions": self.subscriptions.live(),
+            "tasks": self.tasks.running_task_count(),
         })
     }
 }

@@ -193,6 +193,12 @@ impl Snapshot {
         Some(Route { target: self.targets[entry.target as usize].settings.name.clone(), name: entry.name.clone() })
     }
 
+    /// An item, as clients see it.
+    pub fn item(&self, kind: ListKind, exposed: &str) -> Option<&RawJson> {
+        let at = self.index[kind as usize].get(exposed)?;
+        Some(&self.lists[kind as usize][*at as usize].json)
+    }
+
     /// Where a tool or a prompt is. A name that is not in the catalogue goes to a target only if that target has
     /// never been synchronised and no other could be meant.
     pub fn route_name(&self, kind: ListKind, exposed: &str) -> Option<Route> {

@@ -1,10 +1,12 @@
 //! Finds sessions: creates them, brings stored ones back, counts them, ends them.
 
+mod conversation;
 mod ending;
 mod principal;
 mod slot;
 #[cfg(test)]
 mod tests;
+mod transient;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -56,7 +58,7 @@ fn holder(gateway: &str, principal: &str) -> Holder {
 }
 
 /// What `initialize` said.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct NewSession {
     /// The negotiated revision.
     pub revision: Revision,
@@ -106,9 +108,12 @@ impl SessionDirectory {
             let Some(last) = page.last() else { return Ok(found) };
             after = Some(last.key);
             for summary in page {
-                if summary.expires <= clock::now() {
+                let record = Record::parse(&summary.record);
+                // The connections that those lived for are gone with the process.
+                let left_behind = record.as_ref().is_ok_and(|record| record.facts.transient);
+                if summary.expires <= clock::now() || left_behind {
                     self.store.delete(summary.key).await?;
-                } else if let Ok(record) = Record::parse(&summary.record) {
+                } else if let Ok(record) = record {
                     self.count(&record.facts.gateway, &record.facts.principal);
                     found += 1;
                 }
@@ -243,7 +248,14 @@ impl SessionDirectory {
         if id.is_empty() || id.len() > 128 {
             return Err(SessionError::NotFound);
         }
-        let key = session_key(&gateway.name, principal, id);
+        self.find_key(gateway, session_key(&gateway.name, principal, id)).await
+    }
+
+    async fn find_key(
+        self: &Arc<Self>,
+        gateway: &Arc<Gateway>,
+        key: SessionKey,
+    ) -> Result<Arc<SessionHandle>, SessionError> {
         // A session that is just leaving memory is met at most once more.
         for _ in 0..3 {
             let place = self.slots.enter(key);
@@ -266,24 +278,24 @@ impl SessionDirectory {
             return Err(SessionError::Overloaded);
         }
         // Most ids that are not live are not stored either: those cost one read.
-        if self.store.load(key).await?.is_none_or(|stored| stored.expires <= clock::now()) {
+        if gateway.store.load(key).await?.is_none_or(|stored| stored.expires <= clock::now()) {
             return Err(SessionError::NotFound);
         }
         // The lease first: what the session's last actor still writes is refused from here on, so that what is read
         // is the end of the story.
-        let lease = match self.store.acquire(key, &self.node, LEASE).await? {
+        let lease = match gateway.store.acquire(key, &self.node, LEASE).await? {
             Acquired::Granted(lease) => lease,
             Acquired::HeldBy { .. } => return Err(SessionError::Overloaded),
         };
-        let found = match self.store.load(key).await {
+        let found = match gateway.store.load(key).await {
             Ok(found) => found,
             Err(error) => {
-                let _ = self.store.release(lease).await;
+                let _ = gateway.store.release(lease).await;
                 return Err(error.into());
             }
         };
         let Some(stored) = found else {
-            let _ = self.store.release(lease).await;
+            let _ = gateway.store.release(lease).await;
             return Err(SessionError::NotFound);
         };
         let restored = {
@@ -314,7 +326,7 @@ impl SessionDirectory {
     ) -> Arc<SessionHandle> {
         let (directory, slot) = (Arc::downgrade(self), Arc::downgrade(slot));
         let (key, principal, held) = (lease.key, core.facts().principal.clone(), lease.clone());
-        let gateway_name = gateway.name.clone();
+        let (gateway_name, store) = (gateway.name.clone(), gateway.store.clone());
         let on_stop = Box::new(move |ended: Option<EndReason>| {
             let Some(directory) = directory.upgrade() else { return };
             // Another actor may have the key by now.
@@ -326,7 +338,7 @@ impl SessionDirectory {
                 metrics::counter!("sessiongate_sessions_ended_total", "reason" => reason.as_str()).increment(1);
             }
             actix_rt::spawn(async move {
-                let _ = directory.store.release(held).await;
+                let _ = store.release(held).await;
             });
         });
         Arc::new(SessionActor::launch(gateway.clone(), core, lease, first_step, next_call, durable, on_stop))
@@ -366,6 +378,8 @@ fn facts(gateway: &Gateway, principal: &Principal, new: NewSession) -> SessionFa
         client_info: new.client_info,
         created: clock::now(),
         max_name_length: new.max_name_length,
+        conversation: false,
+        transient: false,
     }
 }
 

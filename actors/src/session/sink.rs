@@ -11,7 +11,7 @@ use super::core::{Generation, Input};
 use super::event::Event;
 
 /// Messages of one link that may wait to be stored: a target that is faster than the disk waits.
-const WINDOW: usize = 32;
+const WINDOW: u32 = 32;
 
 /// The same for all links together: the store's queue is never filled by targets alone, so that a session that only
 /// acknowledges an answer finds room in it.
@@ -30,7 +30,7 @@ pub(super) struct SessionSink {
 
 impl SessionSink {
     pub(super) fn new(addr: Recipient<Event>, target: Arc<str>, generation: Generation) -> Self {
-        Self { addr, target, generation, window: Arc::new(Semaphore::new(WINDOW)) }
+        Self { addr, target, generation, window: Arc::new(Semaphore::new(WINDOW as usize)) }
     }
 }
 
@@ -42,5 +42,10 @@ impl LinkSink for SessionSink {
         let room = DELIVERIES.clone().acquire_owned().await.map_err(|_| SinkClosed)?;
         let input = Input::Link { target: self.target.clone(), generation: self.generation, event };
         self.addr.send(Event::Link { input, permit: (permit, room) }).await.map_err(|_| SinkClosed)
+    }
+
+    async fn settle(&self) -> Result<(), SinkClosed> {
+        // Room is given back when an event is durable: all of it is there when all are.
+        self.window.acquire_many(WINDOW).await.map(drop).map_err(|_| SinkClosed)
     }
 }

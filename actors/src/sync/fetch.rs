@@ -3,10 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use sessiongate_protocol::cursor::ListKind;
 use sessiongate_protocol::members::Members;
-use sessiongate_protocol::{RawJson, RequestId, ResponseBody, Revision, capabilities, jsonrpc};
-use sessiongate_targets::{Hello, Link, LinkSink, Target, TargetError, Welcome};
+use sessiongate_protocol::modern::envelope::{self, HopEnvelope};
+use sessiongate_protocol::modern::param_headers::{self, ParamHeaders};
+use sessiongate_protocol::modern::results::SERVER_INFO;
+use sessiongate_protocol::{Era, Notification, RawJson, RequestId, ResponseBody, Revision, capabilities, jsonrpc};
+use sessiongate_targets::modern::{Exchange, ModernRequest, NoteSink};
+use sessiongate_targets::{Hello, Link, LinkSink, SinkClosed, Target, TargetError, Welcome};
 
 use crate::catalogue::{ServerCapabilities, TargetCatalogue};
 use crate::clock;
@@ -27,14 +32,18 @@ pub async fn fetch(
     sink: Arc<dyn LinkSink>,
 ) -> Result<(Arc<dyn Link>, TargetCatalogue), TargetError> {
     let began = clock::now();
-    let client_info = serde_json::json!({"name": "sessiongate", "version": env!("CARGO_PKG_VERSION")});
     let hello = Hello {
         revision: Revision::LATEST_LEGACY,
         capabilities: capabilities::everything(),
-        client_info: RawJson::from_serialize(&client_info).unwrap_or(RawJson::EMPTY_OBJECT),
+        client_info: client_info(),
     };
     let (link, welcome) = target.open(hello, sink).await?;
-    let read = match tokio::time::timeout(READ_DEADLINE, read_all(&*link, &welcome, target.name())).await {
+    // A modern target's lists are kept in its own words; its link would put them into those of sessions.
+    let source = match target.modern() {
+        Some(exchange) if welcome.revision.era() == Era::Modern => Source::Exchange(exchange),
+        _ => Source::Link(&*link),
+    };
+    let read = match tokio::time::timeout(READ_DEADLINE, read_all(&source, &welcome, target.name())).await {
         Ok(read) => read,
         Err(_) => Err(TargetError::TimedOut(READ_DEADLINE)),
     };
@@ -51,7 +60,73 @@ pub async fn fetch(
     }
 }
 
-async fn read_all(link: &dyn Link, welcome: &Welcome, target: &str) -> Result<TargetCatalogue, TargetError> {
+/// Where lists are read.
+enum Source<'a> {
+    Link(&'a dyn Link),
+    Exchange(Arc<dyn Exchange>),
+}
+
+/// The target's notifications are heard on its standing stream.
+struct Deaf;
+
+#[async_trait]
+impl NoteSink for Deaf {
+    async fn note(&self, _: Notification) -> Result<(), SinkClosed> {
+        Ok(())
+    }
+}
+
+// === impl Source ===
+
+impl Source<'_> {
+    async fn ask(&self, id: i64, method: &str, params: Option<&RawJson>) -> Result<ResponseBody, TargetError> {
+        let deadline = Instant::now() + PAGE_DEADLINE;
+        let response = match self {
+            Self::Link(link) => {
+                let body = jsonrpc::request(&RequestId::integer(id), method, params);
+                link.call(id, body, deadline).await?.response
+            }
+            Self::Exchange(exchange) => {
+                let hop = HopEnvelope {
+                    protocol_version: Revision::V2026_07_28.as_str(),
+                    client_capabilities: &capabilities::everything(),
+                    client_info: Some(&client_info()),
+                    log_level: None,
+                    progress_token: None,
+                };
+                let params = envelope::write(params, &hop);
+                let request = ModernRequest { method: method.into(), params, name: None, param_headers: Vec::new() };
+                exchange.exchange(request, &Deaf, deadline).await?
+            }
+        };
+        Ok(response.body)
+    }
+
+    /// A tool with header parameters that nobody could send: a modern target's is left out; to another the headers mean
+    /// nothing, and so they shall to clients.
+    fn usable(&self, tool: RawJson, target: &str) -> Option<RawJson> {
+        let Err(error) = ParamHeaders::of_tool(&tool) else { return Some(tool) };
+        match self {
+            Self::Exchange(_) => {
+                tracing::warn!(target_name = target, %error, "a tool with wrong header parameters is left out");
+                None
+            }
+            Self::Link(_) => Some(param_headers::strip(&tool)).filter(|tool| ParamHeaders::of_tool(tool).is_ok()),
+        }
+    }
+}
+
+fn client_info() -> RawJson {
+    let info = serde_json::json!({"name": "sessiongate", "version": env!("CARGO_PKG_VERSION")});
+    RawJson::from_serialize(&info).unwrap_or(RawJson::EMPTY_OBJECT)
+}
+
+/// A modern target says who it is with each result.
+fn modern_server_info(meta: &RawJson) -> Option<RawJson> {
+    RawJson::parse(Members::of(meta).ok()?.get(SERVER_INFO)?.get().to_owned()).ok()
+}
+
+async fn read_all(source: &Source<'_>, welcome: &Welcome, target: &str) -> Result<TargetCatalogue, TargetError> {
     let members = Members::of(&welcome.result)
         .map_err(|error| TargetError::Protocol { detail: format!("its InitializeResult cannot be read: {error}") })?;
     let raw = |name: &str| {
@@ -62,7 +137,7 @@ async fn read_all(link: &dyn Link, welcome: &Welcome, target: &str) -> Result<Ta
         revision: welcome.revision.as_str().into(),
         transport: welcome.transport.into(),
         capabilities: raw("capabilities"),
-        server_info: raw("serverInfo"),
+        server_info: modern_server_info(&raw("_meta")).unwrap_or_else(|| raw("serverInfo")),
         instructions: members.get_str("instructions").map(std::borrow::Cow::into_owned),
         tools: Vec::new(),
         prompts: Vec::new(),
@@ -74,22 +149,25 @@ async fn read_all(link: &dyn Link, welcome: &Welcome, target: &str) -> Result<Ta
     let mut id = 0;
     for list in ListKind::ALL {
         if offered.offers(list) {
-            *catalogue.list_mut(list) = read_list(link, list, target, &mut id).await?;
+            *catalogue.list_mut(list) = read_list(source, list, target, &mut id).await?;
         }
     }
     Ok(catalogue)
 }
 
-async fn read_list(link: &dyn Link, list: ListKind, target: &str, id: &mut i64) -> Result<Vec<RawJson>, TargetError> {
+async fn read_list(
+    source: &Source<'_>,
+    list: ListKind,
+    target: &str,
+    id: &mut i64,
+) -> Result<Vec<RawJson>, TargetError> {
     let mut items = Vec::new();
     let mut cursor: Option<String> = None;
     for _ in 0..MAX_PAGES {
         *id += 1;
         let params =
             cursor.as_ref().and_then(|cursor| RawJson::from_serialize(&serde_json::json!({"cursor": cursor})).ok());
-        let body = jsonrpc::request(&RequestId::integer(*id), list.method(), params.as_ref());
-        let reply = link.call(*id, body, Instant::now() + PAGE_DEADLINE).await?;
-        let result = match reply.response.body {
+        let result = match source.ask(*id, list.method(), params.as_ref()).await? {
             ResponseBody::Result(result) => result,
             // A capability without its list is common for templates: the rest of the catalogue is good.
             ResponseBody::Error(error) => {
@@ -104,7 +182,11 @@ async fn read_list(link: &dyn Link, list: ListKind, target: &str, id: &mut i64) 
         };
         let members = Members::of(&result).map_err(wrong)?;
         if let Some(page) = members.get(list.member()) {
-            items.extend(serde_json::from_str::<Vec<RawJson>>(page.get()).map_err(wrong)?);
+            let page = serde_json::from_str::<Vec<RawJson>>(page.get()).map_err(wrong)?;
+            match list {
+                ListKind::Tools => items.extend(page.into_iter().filter_map(|tool| source.usable(tool, target))),
+                _ => items.extend(page),
+            }
         }
         if items.len() > MAX_ITEMS {
             tracing::warn!(

@@ -235,6 +235,26 @@ fn one_mistake_each() {
         (target("mcp: {command: x}\n        resource_priority: 1001"), 6, &["from 1 to 1000"]),
         (target("mcp: {command: x}\n        message_limit: 1"), 6, &["1KiB to 1GiB"]),
         (
+            target("mcp: {command: x}\n        affinity: session"),
+            6,
+            &["targets[0].affinity: expected `principal` or `call` or `handle` or a mapping, found `session`"],
+        ),
+        (target("mcp: {command: x}\n        affinity: {}"), 6, &["affinity.header: the key `header` is missing"]),
+        (target("mcp: {command: x}\n        affinity: {headers: a}"), 6, &["did you mean `header`?"]),
+        (target("mcp: {command: x}\n        affinity: {header: a b}"), 6, &["affinity.header: is not a header name"]),
+        (target("mcp: {command: x}\n        affinity: {header: \"\"}"), 6, &["is not a header name"]),
+        (
+            target("mcp: {command: x}\n        affinity: {header: Mcp-Name}"),
+            6,
+            &["`Mcp-Name` has a meaning of its own"],
+        ),
+        (target("mcp: {command: x}\n        affinity: {header: Authorization}"), 6, &["a meaning of its own"]),
+        (
+            gateway("listing: dynamic\n    targets: [{name: a, affinity: handle, mcp: {command: a}}]"),
+            4,
+            &["targets[0].affinity: `handle` adds to the tools", "take `listing: default`"],
+        ),
+        (
             "gateways: [{name: a, targets: [{name: a___b, mcp: {command: a}}]}]".to_owned(),
             1,
             &["`a___b` is not a target name"],

@@ -10,14 +10,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+pub mod affinity;
 pub mod gateway;
 pub mod session;
 pub mod target;
 
 use crate::config::units::{self, Endpoint};
+pub use affinity::Affinity;
 pub use gateway::{ApiKey, GatewayConfig, Listing, Naming, SsePolling};
 pub use session::{EventLimits, SessionSettings, Sessions};
-pub use target::{HttpTarget, McpConfig, ProcessMode, StdioTarget, TargetConfig, Transport};
+pub use target::{Era, HttpTarget, McpConfig, ProcessMode, StdioTarget, TargetConfig, Transport};
 
 /// What one process of sessiongate serves, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sessiongate_targets::link::LinkLimits;
 
+use super::affinity::Affinity;
 use crate::config::secret::Secret;
 use crate::config::units::{self, Endpoint};
 
@@ -20,6 +21,15 @@ pub struct TargetConfig {
     pub name: String,
     /// An MCP server: `url` for one that is reached over HTTP, `command` for one that is started. Since 0.1.
     pub mcp: McpConfig,
+    /// Which era of MCP it is taken for: `auto` asks it. Since 0.1.
+    #[serde(default)]
+    pub era: Era,
+    /// Which requests of clients without sessions (2026-07-28) share a session with a target that has them: `principal`
+    /// is all of one principal, `call` none (each has a session of its own), `handle` those to which the model gives the
+    /// same handle (a tool of the gateway opens one; needs `listing: default`), `{header: x-conversation}` those with the
+    /// same value in that header. Since 0.1.
+    #[serde(default)]
+    pub affinity: Affinity,
     /// How long one call may take, whatever its progress: 1s to 8h. Since 0.1.
     #[serde(default = "timeout", with = "units::duration")]
     #[schemars(with = "units::duration::Text")]
@@ -88,6 +98,19 @@ pub enum Transport {
     Sse,
 }
 
+/// Which era of MCP a target is taken for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Era {
+    /// What it answers to `server/discover`; asked again from time to time.
+    #[default]
+    Auto,
+    /// Sessions (up to 2025-11-25), without asking.
+    Legacy,
+    /// Requests that stand alone (2026-07-28).
+    Modern,
+}
+
 /// An MCP server that is started as a process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -129,6 +152,8 @@ impl TargetConfig {
         Self {
             name: name.into(),
             mcp,
+            era: Era::default(),
+            affinity: Affinity::default(),
             timeout: timeout(),
             connect_timeout: connect_timeout(),
             initialize_timeout: initialize_timeout(),

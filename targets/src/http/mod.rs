@@ -1,6 +1,6 @@
 //! MCP servers behind a URL: streamable HTTP, and HTTP+SSE where a target is that old.
 
-mod body;
+pub(crate) mod body;
 mod client;
 mod cursor;
 pub(crate) mod endpoint;
@@ -11,17 +11,22 @@ pub(crate) mod session;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::Duration;
 
 use async_trait::async_trait;
 pub(crate) use body::discard;
 pub use client::{HttpClients, HttpOptions};
+use sessiongate_protocol::{Era, RawJson, Revision};
 use url::Url;
 
 use self::endpoint::Endpoint;
-use self::link::{HttpLink, until};
+use self::link::{HttpLink, STREAMABLE_HTTP, until};
 use crate::error::TargetError;
 use crate::link::{Hello, Link, LinkLimits, LinkSink, SavedLink, Target, Welcome};
+use crate::modern::detect::{self, Detection, Eras, Finding, HORIZON, Opened};
+use crate::modern::http::HttpExchange;
+use crate::modern::link::{ModernLink, ModernTarget};
+use crate::modern::{Exchange, TargetEra, discover};
 use crate::secret::SecretHeaders;
 use crate::sse::SseLink;
 
@@ -52,6 +57,10 @@ pub struct HttpTargetOptions {
     pub headers: SecretHeaders,
     /// Deadlines and limits. `connect` is not read here: it is a property of the shared clients.
     pub limits: LinkLimits,
+    /// What to take the target for; HTTP+SSE is legacy always.
+    pub era: TargetEra,
+    /// What it spoke when it was opened last, as far as is known.
+    pub known: Option<Revision>,
 }
 
 /// An MCP server behind a URL.
@@ -60,7 +69,14 @@ pub struct HttpTarget {
     transport: Transport,
     /// `Auto` found HTTP+SSE the last time.
     found_sse: AtomicBool,
+    detection: Arc<Detection>,
+    modern: ModernTarget,
 }
+
+/// To be asked again what is known already: a target that takes longer is opened as what it was.
+const AGAIN_TIME: Duration = Duration::from_secs(5);
+/// For the answer to another session's question.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 // === impl HttpTarget ===
 
@@ -70,11 +86,15 @@ impl HttpTarget {
     /// # Errors
     /// [`TargetError::AddressRefused`] for a scheme, credentials or an address in the URL that targets may not have.
     pub fn new(options: HttpTargetOptions, clients: HttpClients) -> Result<Self, TargetError> {
-        let HttpTargetOptions { name, mut url, transport, headers, limits } = options;
+        let HttpTargetOptions { name, mut url, transport, headers, limits, era, known } = options;
         clients.check_url(&url)?;
         url.set_fragment(None);
-        let endpoint = Endpoint { name: name.into(), url, headers, limits, clients };
-        Ok(Self { endpoint: Arc::new(endpoint), transport, found_sse: AtomicBool::new(false) })
+        let era = if transport == Transport::Sse { TargetEra::Legacy } else { era };
+        let detection = Arc::new(Detection::new(&name, era, known, HORIZON, PATIENCE));
+        let endpoint = Arc::new(Endpoint { name: name.as_str().into(), url, headers, limits, clients });
+        let exchange = Arc::new(HttpExchange::new(Arc::clone(&endpoint), Arc::clone(&detection)));
+        let modern = ModernTarget::new(name, exchange);
+        Ok(Self { endpoint, transport, found_sse: AtomicBool::new(false), detection, modern })
     }
 
     async fn open_auto(&self, hello: &Hello, sink: Arc<dyn LinkSink>) -> Result<(Arc<dyn Link>, Welcome), TargetError> {
@@ -105,22 +125,36 @@ impl HttpTarget {
 }
 
 #[async_trait]
+impl Eras for HttpTarget {
+    async fn ask(&self, hello: &Hello, again: bool) -> Result<Finding, TargetError> {
+        let limit = self.endpoint.limits.initialize;
+        let limit = if again { limit.min(AGAIN_TIME) } else { limit };
+        discover::ask(&**self.modern.exchange(), hello, (tokio::time::Instant::now() + limit).into_std()).await
+    }
+
+    async fn open_legacy(&self, hello: &Hello, sink: Arc<dyn LinkSink>) -> Opened {
+        match self.transport {
+            Transport::Auto => self.open_auto(hello, sink).await,
+            Transport::StreamableHttp => HttpLink::open(&self.endpoint, hello, sink).await,
+            Transport::Sse => SseLink::open(&self.endpoint, hello, sink).await,
+        }
+    }
+
+    fn open_modern(&self, hello: Hello, sink: Arc<dyn LinkSink>, discover: RawJson) -> Opened {
+        detect::open_modern(&self.modern, hello, sink, discover, STREAMABLE_HTTP)
+    }
+}
+
+#[async_trait]
 impl Target for HttpTarget {
     fn name(&self) -> &str {
         &self.endpoint.name
     }
 
     async fn open(&self, hello: Hello, sink: Arc<dyn LinkSink>) -> Result<(Arc<dyn Link>, Welcome), TargetError> {
-        let deadline = Instant::now() + self.endpoint.limits.initialize;
-        let opened = until(deadline, async {
-            match self.transport {
-                Transport::Auto => self.open_auto(&hello, sink).await,
-                Transport::StreamableHttp => HttpLink::open(&self.endpoint, &hello, sink).await,
-                Transport::Sse => SseLink::open(&self.endpoint, &hello, sink).await,
-            }
-        });
-        match opened.await {
-            // Nothing but `initialize` was sent, and a session that nobody knows has no effect.
+        let deadline = tokio::time::Instant::now() + self.endpoint.limits.initialize;
+        match until(deadline.into_std(), self.detection.open(self, hello, sink)).await {
+            // Nothing but `server/discover` and `initialize` was sent, and a session that nobody knows has no effect.
             Err(TargetError::OutcomeUnknown { detail }) => Err(TargetError::Unreachable { detail }),
             outcome => outcome,
         }
@@ -130,6 +164,17 @@ impl Target for HttpTarget {
         if self.transport == Transport::Sse {
             return None;
         }
+        if Revision::parse(&saved.revision)?.era() == Era::Modern {
+            return ModernLink::resumed(&self.modern, saved, sink);
+        }
         HttpLink::reattach(&self.endpoint, saved, sink).map(|link| Arc::new(link) as Arc<dyn Link>)
+    }
+
+    fn modern(&self) -> Option<Arc<dyn Exchange>> {
+        self.detection.is_modern().then(|| Arc::clone(self.modern.exchange()))
+    }
+
+    fn remember(&self, revision: Revision) {
+        self.detection.remember(revision);
     }
 }

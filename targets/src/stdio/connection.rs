@@ -30,7 +30,7 @@ const CLOSE_TIME: Duration = Duration::from_secs(8);
 const WARNINGS_PER_SECOND: u32 = 5;
 
 /// A process that is spoken to. The process ends when this is dropped.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     name: Arc<str>,
     pending: Arc<Pending>,
     writer: mpsc::Sender<Line>,
@@ -74,7 +74,7 @@ impl Connection {
     }
 
     /// Sends a request and waits for its response.
-    pub(super) async fn call(&self, id: i64, body: Bytes, deadline: Instant) -> Result<CallReply, TargetError> {
+    pub(crate) async fn call(&self, id: i64, body: Bytes, deadline: Instant) -> Result<CallReply, TargetError> {
         let started = tokio::time::Instant::now();
         let mut waiting = self.pending.register(id)?;
         if let Err(error) = self.post(body, deadline).await {
@@ -84,7 +84,7 @@ impl Connection {
     }
 
     /// Sends a message; returns when the pipe has it.
-    pub(super) async fn post(&self, body: Bytes, deadline: Instant) -> Result<(), TargetError> {
+    pub(crate) async fn post(&self, body: Bytes, deadline: Instant) -> Result<(), TargetError> {
         self.pending.check_open()?;
         until(deadline, async {
             let (written, done) = oneshot::channel();
@@ -96,12 +96,12 @@ impl Connection {
     }
 
     /// Whether the process is there and answers.
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.pending.check_open().is_ok()
     }
 
     /// Ends the process group and waits for it.
-    pub(super) async fn close(&self) {
+    pub(crate) async fn close(&self) {
         self.pending.end(&TargetError::Closed, TargetError::Closed);
         self.handle.stop.cancel();
         let mut handle = self.handle.clone();

@@ -33,7 +33,7 @@ pub(super) enum LineError {
 }
 
 /// So many a second, and how many were left out.
-pub(super) struct Rate {
+pub(crate) struct Rate {
     per_second: u32,
     window: Instant,
     used: u32,
@@ -111,12 +111,12 @@ impl<R: AsyncRead + Unpin> Lines<R> {
 // === impl Rate ===
 
 impl Rate {
-    pub(super) fn new(per_second: u32) -> Self {
+    pub(crate) fn new(per_second: u32) -> Self {
         Self { per_second, window: Instant::now(), used: 0, left_out: 0 }
     }
 
     /// Whether one more is allowed now; if so, how many were left out since the last one.
-    pub(super) fn admit(&mut self) -> Option<u64> {
+    pub(crate) fn admit(&mut self) -> Option<u64> {
         if self.window.elapsed() >= Duration::from_secs(1) {
             self.window = Instant::now();
             self.used = 0;

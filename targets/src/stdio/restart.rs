@@ -17,7 +17,7 @@ const CAP: Duration = Duration::from_secs(30);
 
 /// The restart state of one target, shared by all its processes.
 #[derive(Debug, Default)]
-pub(super) struct Restarts(Mutex<State>);
+pub(crate) struct Restarts(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -27,11 +27,13 @@ struct State {
 
 /// One process, as far as restarts are concerned: it fails at most once.
 #[derive(Debug)]
-pub(super) struct Life {
+pub(crate) struct Life {
     restarts: Arc<Restarts>,
     started: Instant,
     ready: AtomicBool,
     counted: AtomicBool,
+    /// It only shows what the program is: however it ends, it does not count.
+    trial: AtomicBool,
 }
 
 // === impl Restarts ===
@@ -54,12 +56,14 @@ impl Restarts {
         Err(TargetError::Process { detail: format!("it failed {times}; restarting in {seconds} s") })
     }
 
-    pub(super) fn begin(self: &Arc<Self>) -> Life {
+    /// A process starts; `trial` where it is only looked at.
+    pub(super) fn begin(self: &Arc<Self>, trial: bool) -> Life {
         Life {
             restarts: Arc::clone(self),
             started: Instant::now(),
             ready: AtomicBool::new(false),
             counted: AtomicBool::new(false),
+            trial: AtomicBool::new(trial),
         }
     }
 }
@@ -67,14 +71,25 @@ impl Restarts {
 // === impl Life ===
 
 impl Life {
-    /// It answered `initialize`.
-    pub(super) fn ready(&self) {
+    /// It answered `initialize`, or any request of the modern era.
+    pub(crate) fn ready(&self) {
         self.ready.store(true, Ordering::Release);
+    }
+
+    /// Whether it answered.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// The trial is over, and the process is used from now on.
+    pub(crate) fn adopt(&self) {
+        self.trial.store(false, Ordering::Release);
+        self.ready();
     }
 
     /// It could not be used.
     pub(super) fn fail(&self) {
-        if !self.counted.swap(true, Ordering::AcqRel) {
+        if !self.trial.load(Ordering::Acquire) && !self.counted.swap(true, Ordering::AcqRel) {
             let mut state = self.restarts.0.lock();
             state.failures = state.failures.saturating_add(1);
             state.not_before = Some(Instant::now() + full_jitter(state.failures, BASE, CAP));
@@ -86,7 +101,7 @@ impl Life {
         let ready = self.ready.load(Ordering::Acquire);
         if unasked && (!ready || self.started.elapsed() < YOUNG) {
             self.fail();
-        } else if ready && !self.counted.load(Ordering::Acquire) {
+        } else if ready && !self.counted.load(Ordering::Acquire) && !self.trial.load(Ordering::Acquire) {
             *self.restarts.0.lock() = State::default();
         }
     }
@@ -100,10 +115,11 @@ mod tests {
     async fn young_deaths_delay_the_next_start_and_a_long_life_forgives() {
         let restarts = Arc::new(Restarts::default());
         for _ in 0..12 {
-            let life = restarts.begin();
+            let life = restarts.begin(false);
             life.ready();
             life.end(true);
             life.fail();
+            restarts.begin(true).end(true);
         }
         assert_eq!(restarts.0.lock().failures, 12, "each life fails once");
         restarts.0.lock().not_before = Some(Instant::now() + CAP);
@@ -111,7 +127,7 @@ mod tests {
         assert!(error.contains("12 times") && error.contains("restarting in 31 s"), "{error}");
         tokio::time::advance(CAP).await;
         assert!(restarts.check().is_ok());
-        let life = restarts.begin();
+        let life = restarts.begin(false);
         life.ready();
         tokio::time::advance(YOUNG).await;
         life.end(true);

@@ -3,11 +3,16 @@
 // A helper that fails is a test that fails.
 #![allow(clippy::unwrap_used)]
 
+mod eras;
 mod guarded;
 mod hostile;
 mod http_sse;
+mod modern;
+mod modern_link;
+mod modern_stdio;
 mod resume;
 mod shared;
 mod stdio;
 mod streamable;
 mod support;
+mod tls;

@@ -21,10 +21,21 @@ if mode == "leaves-child":
     open(sys.argv[2], "w").write(f"{os.getpid()} {child.pid}")
 
 held = []
+listening = None
+modern = mode == "modern"
 for line in sys.stdin:
     message = json.loads(line)
     method, id, params = message.get("method"), message.get("id"), message.get("params") or {}
-    if method == "initialize":
+    if mode == "picky" and method == "server/discover":
+        sys.exit(4)
+    elif mode == "silent" and method == "server/discover":
+        pass
+    elif modern and method == "server/discover":
+        send({"jsonrpc": "2.0", "id": id, "result": {"resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}, "ttlMs": 0, "cacheScope": "public"}})
+    elif modern and method == "subscriptions/listen":
+        listening = id
+        note("notifications/subscriptions/acknowledged", _meta={"io.modelcontextprotocol/subscriptionId": id})
+    elif method == "initialize" and not modern:
         send({"jsonrpc": "2.0", "id": id, "result": {"protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": {"name": "t", "version": "1"}}})
     elif method == "tools/call":
         tool = params.get("name")
@@ -49,11 +60,21 @@ for line in sys.stdin:
             send({"jsonrpc": "2.0", "id": id, "result": 1, "error": {"code": 1, "message": ""}})
         elif tool == "hold":
             held.append(id)
+        elif tool == "change":
+            note("notifications/tools/list_changed", _meta={"io.modelcontextprotocol/subscriptionId": listening})
+            send({"jsonrpc": "2.0", "id": id, "result": {"text": "changed"}})
+        elif tool == "end":
+            note("notifications/cancelled", requestId=listening)
+            send({"jsonrpc": "2.0", "id": id, "result": {"text": "ended"}})
+        elif tool == "held":
+            send({"jsonrpc": "2.0", "id": id, "result": {"text": f"{len(held)}"}})
         elif tool == "ask":
             send({"jsonrpc": "2.0", "id": "q-1", "method": "elicitation/create", "params": {}})
             held.append(id)
     elif method == "notifications/cancelled":
         text = "cancelled" if params["requestId"] in held else "unknown"
+        if modern:
+            held.remove(params["requestId"])
         note("notifications/tools/list_changed", was=text)
     elif method == "notifications/release":
         for id in held:
@@ -62,5 +83,7 @@ for line in sys.stdin:
     elif method is None and id == "q-1":
         outcome = "answered" if "result" in message else f"refused {message['error']['code']}"
         send({"jsonrpc": "2.0", "id": held.pop(), "result": {"text": outcome}})
+    elif method is not None and id is not None:
+        send({"jsonrpc": "2.0", "id": id, "error": {"code": -32601, "message": "unknown method"}})
 if mode == "stubborn":
     time.sleep(300)

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use sessiongate_protocol::Revision;
 use sessiongate_targets::{
     CallReply, Link, LinkEvent, ProcessBound, ProcessMode, SecretEnv, StdioTarget, StdioTargetOptions, Target,
-    TargetError,
+    TargetEra, TargetError,
 };
 
 use crate::support::{Sink, eventually, hello, in_secs, limits, line, text};
@@ -23,6 +23,8 @@ pub fn options(args: &[&str], mode: ProcessMode) -> StdioTargetOptions {
         cwd: None,
         limits: limits(),
         mode,
+        era: TargetEra::Auto,
+        known: None,
     }
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use sessiongate_protocol::{Message, RawJson, RequestId, ResponseBody, Revision, jsonrpc};
 use sessiongate_targets::{
     AddressPolicy, CallReply, Hello, HttpClients, HttpOptions, HttpTarget, HttpTargetOptions, Link, LinkEvent,
-    LinkLimits, LinkSink, SecretHeaders, SinkClosed, Target, TargetError, Transport,
+    LinkLimits, LinkSink, SecretHeaders, SinkClosed, Target, TargetEra, TargetError, Transport,
 };
 use tokio::sync::mpsc;
 use url::Url;
@@ -119,11 +119,25 @@ impl Server {
     }
 }
 
+/// A target that is taken for a legacy one: nothing is asked.
 pub fn target_at(url: Url, transport: Transport, limits: LinkLimits, nets: &[&str]) -> Result<HttpTarget, TargetError> {
+    target_of_era(url, transport, limits, nets, TargetEra::Legacy)
+}
+
+pub fn target_of_era(
+    url: Url,
+    transport: Transport,
+    limits: LinkLimits,
+    nets: &[&str],
+    era: TargetEra,
+) -> Result<HttpTarget, TargetError> {
     let policy = AddressPolicy { allowed: nets.iter().map(|net| net.parse().unwrap()).collect() };
     let clients = HttpClients::new(HttpOptions { policy, connect: Duration::from_secs(3), ..HttpOptions::default() })?;
     let headers = SecretHeaders::new([("x-team".to_owned(), "cart".to_owned())]).unwrap();
-    HttpTarget::new(HttpTargetOptions { name: "cart".into(), url, transport, headers, limits }, clients)
+    HttpTarget::new(
+        HttpTargetOptions { name: "cart".into(), url, transport, headers, limits, era, known: None },
+        clients,
+    )
 }
 
 pub fn limits() -> LinkLimits {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sessiongate_protocol::{RawJson, Revision, capabilities};
+use sessiongate_protocol::{Era, RawJson, Revision, capabilities};
 use sessiongate_storage::Timestamp;
 use sessiongate_targets::{Hello, SavedLink, TargetError, Welcome};
 
@@ -253,6 +253,9 @@ impl SessionCore {
             None => env.catalogue.capabilities_of(target),
         };
         let fresh = welcome.is_some();
+        // What was stored of a modern target's link is how it began: it has no session that would know more.
+        let forgetful = saved.as_ref().and_then(|saved| Revision::parse(&saved.revision));
+        let forgetful = forgetful.is_some_and(|revision| revision.era() == Era::Modern);
         let changed = self.link(target).saved() != saved.as_ref();
         self.dirty |= changed;
         let link = self.link(target);
@@ -265,6 +268,8 @@ impl SessionCore {
         }
         if fresh {
             self.abandon_older_questions(target, generation, env, step);
+        }
+        if fresh || forgetful {
             self.resubscribe(target, step);
         }
         if let Phase::Opening { calls, posts, .. } = phase {

@@ -1,9 +1,11 @@
 //! Lists: pages of the published catalogue, or of the targets themselves.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use sessiongate_protocol::cursor::{Cursor, CursorScope, ListKind};
 use sessiongate_protocol::members::Members;
+use sessiongate_protocol::modern::results;
 use sessiongate_protocol::{RawJson, ResponseBody, jsonrpc, names};
 
 use super::replies::Failure;
@@ -56,7 +58,12 @@ impl SessionCore {
         let next = page.next.and_then(|offset| {
             self.seal_cursor(&Cursor::Page { list, version: env.catalogue.version(list), offset }, env)
         });
-        Ok(page_body(list, page.items.iter().map(|item| item.as_str()), next))
+        // The catalogue holds what targets of either era sent.
+        let items: Vec<RawJson> = match list {
+            ListKind::Tools => page.items.iter().map(|tool| results::tool_to_legacy(tool)).collect(),
+            _ => page.items.into_iter().map(Cow::into_owned).collect(),
+        };
+        Ok(page_body(list, items.iter().map(RawJson::as_str), next))
     }
 
     /// Which target a page of a live list comes from; none if no target has such a list.

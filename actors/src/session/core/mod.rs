@@ -150,11 +150,22 @@ struct Queued {
     question: Option<u64>,
 }
 
+/// A session of the gateway's own, which carries the requests of modern clients, has times and bounds of its own.
+fn fitting(settings: Arc<GatewaySettings>, facts: &SessionFacts) -> Arc<GatewaySettings> {
+    let sessions = match (facts.conversation, facts.transient) {
+        (_, true) => settings.sessions.for_connection(),
+        (true, false) => settings.sessions.for_conversation(),
+        (false, false) => return settings,
+    };
+    Arc::new(GatewaySettings { sessions, ..(*settings).clone() })
+}
+
 // === impl SessionCore ===
 
 impl SessionCore {
     /// A new session, as `initialize` made it.
     pub fn new(settings: Arc<GatewaySettings>, facts: SessionFacts, seen: ListHashes) -> Self {
+        let settings = fitting(settings, &facts);
         let expires = facts.created.plus(settings.sessions.timeout);
         Self {
             last_activity: facts.created,

@@ -46,6 +46,12 @@ pub struct SessionFacts {
     /// The longest name of a tool or prompt that the client wants to see, in bytes; none takes what the gateway shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_name_length: Option<u16>,
+    /// The gateway's own: it carries the requests of a modern client, who has no session.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub conversation: bool,
+    /// It lives as long as one connection: the next process removes it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub transient: bool,
 }
 
 /// The stored record of a session.

@@ -62,7 +62,7 @@ impl SessionCore {
         let mut core = Self {
             last_activity: env.now,
             expires: record.expires,
-            settings,
+            settings: super::fitting(settings, &record.facts),
             facts: record.facts,
             initialized: record.initialized,
             log_level: record.log_level,

@@ -15,7 +15,7 @@ use crate::catalogue::{Snapshot, TargetCatalogue, TargetState};
 use crate::session::core::{
     Answer, CallId, ConnId, Effect, Env, Generation, Input, Record, SessionCore, SessionFacts, Step,
 };
-use crate::settings::{GatewaySettings, Listing, Naming, SessionSettings, TargetSettings};
+use crate::settings::{Affinity, GatewaySettings, Listing, Naming, SessionSettings, TargetSettings};
 
 pub(super) const NEW: Revision = Revision::V2025_11_25;
 pub(super) const OLD: Revision = Revision::V2025_06_18;
@@ -157,6 +157,7 @@ pub(super) fn target(named: &str, tools: &[&str]) -> TargetState {
         call_timeout: Duration::from_secs(60),
         resource_priority: 0,
         required: false,
+        affinity: Affinity::Principal,
     };
     TargetState { settings, catalogue: Some(Arc::new(catalogue)) }
 }
@@ -182,6 +183,8 @@ impl World {
             client_info: raw(&json!({"name":"c","version":"1"})),
             created: Timestamp(START),
             max_name_length: None,
+            conversation: false,
+            transient: false,
         };
         let mut core = SessionCore::new(settings.clone(), facts, catalogue.hashes());
         let mut disk = Disk::default();

@@ -1,0 +1,136 @@
+//! What is known of a request for as long as it runs.
+
+use std::sync::Arc;
+
+use sessiongate_protocol::members::Members;
+use sessiongate_protocol::modern::caching::{Caching, Scope};
+use sessiongate_protocol::modern::envelope::{Envelope, LogLevel};
+use sessiongate_protocol::modern::request_state::{Binding, args_digest};
+use sessiongate_protocol::modern::{ladder, profile, results};
+use sessiongate_protocol::{RawJson, Request, RequestId, ResponseBody, codes, jsonrpc, meta};
+
+use super::reply::Reply;
+use crate::gateway::Served;
+use crate::http::about;
+use crate::http::caller::Caller;
+
+/// A request, without its parameters.
+pub struct Context {
+    pub served: Arc<Served>,
+    /// The client's id.
+    pub id: RequestId,
+    pub method: Box<str>,
+    pub envelope: Envelope,
+    /// Hashed.
+    pub principal: Box<str>,
+    /// The name or URI that the client wrote.
+    pub name: Box<str>,
+    args: [u8; 32],
+    server_info: RawJson,
+}
+
+/// What cannot be executed, as the answer to a request that was understood: HTTP 200.
+pub struct Refused {
+    pub code: i64,
+    pub message: String,
+    pub data: Option<serde_json::Value>,
+}
+
+/// Nothing that the gateway passes on may be kept: the target's own words on it are not known, or it has none.
+pub const UNCACHED: Caching = Caching { ttl_ms: 0, scope: Scope::Private };
+
+// === impl Context ===
+
+impl Context {
+    pub fn new(caller: &Caller<'_>, request: &Request, envelope: Envelope) -> Self {
+        let params = request.params.as_ref();
+        let name = params.and_then(|params| match &*request.method {
+            "tools/call" | "prompts/get" => meta::name_of(params).ok(),
+            "resources/read" => meta::uri_of(params).ok(),
+            _ => None,
+        });
+        Self {
+            id: request.id.clone(),
+            method: request.method.clone(),
+            envelope,
+            principal: caller.principal.as_str().into(),
+            name: name.unwrap_or_default().into(),
+            args: params.map(args_digest).unwrap_or_default(),
+            server_info: RawJson::from_serialize(&about::server_info(&caller.gateway.gateway))
+                .unwrap_or(RawJson::EMPTY_OBJECT),
+            served: caller.gateway.clone(),
+        }
+    }
+
+    /// What a sealed state of this request is bound to.
+    pub fn binding(&self) -> Binding<'_> {
+        Binding {
+            gateway: &self.served.gateway.name,
+            principal: self.principal.as_bytes(),
+            method: &self.method,
+            name: &self.name,
+            args_digest: self.args,
+        }
+    }
+
+    pub fn server_info(&self) -> &RawJson {
+        &self.server_info
+    }
+
+    /// A complete result of a legacy target or of the gateway itself.
+    pub fn complete(&self, result: &RawJson) -> Reply {
+        let result = results::to_modern(&self.method, result, &self.server_info, Some(UNCACHED));
+        self.executed(ResponseBody::Result(result))
+    }
+
+    /// What came of executing it.
+    pub fn executed(&self, body: ResponseBody) -> Reply {
+        Reply::executed(&self.id, &body)
+    }
+
+    pub fn reply(&self, refused: Refused) -> Reply {
+        Reply::error(200, &self.id, refused.code, &refused.message, refused.data.as_ref())
+    }
+
+    /// An invalid request, found while executing it.
+    pub fn invalid(&self, message: &str, reason: &str) -> Reply {
+        let data = serde_json::json!({"reason": reason});
+        Reply::error(200, &self.id, codes::INVALID_PARAMS, message, Some(&data))
+    }
+
+    /// The request fails in the gateway: a tool error where a model reads it, else an error.
+    pub fn failed(&self, text: &str) -> Reply {
+        if &*self.method == "tools/call" {
+            let result = serde_json::json!({"content": [{"type": "text", "text": text}], "isError": true});
+            return self.complete(&RawJson::from_serialize(&result).unwrap_or(RawJson::EMPTY_OBJECT));
+        }
+        self.executed(jsonrpc::error_body(codes::INTERNAL_ERROR, text, None))
+    }
+
+    /// Whether this request asked for a log message of this level; without a level it asked for none.
+    pub fn hears(&self, params: &RawJson) -> bool {
+        let Some(wanted) = self.envelope.log_level else { return false };
+        let level = Members::of(params).ok().and_then(|members| members.get_str("level")?.parse::<LogLevel>().ok());
+        level.is_some_and(|level| wanted <= level)
+    }
+
+    /// What of the client's capabilities holds through the gateway: all but the extensions whose messages it does not
+    /// carry.
+    pub fn relayed_capabilities(&self) -> RawJson {
+        profile::relayed_capabilities(&self.envelope.client_capabilities)
+    }
+
+    /// What a -32021 of a target asks for, if this request did not declare it.
+    pub fn required_of(&self, error: &RawJson) -> Option<serde_json::Value> {
+        let data: serde_json::Value = serde_json::from_str(Members::of(error).ok()?.get("data")?.get()).ok()?;
+        let required = data.get("requiredCapabilities").filter(|required| required.is_object())?.clone();
+        (!profile::declares(&self.envelope.client_capabilities, &required)).then_some(required)
+    }
+
+    /// The refusal where this request did not declare what a target needs.
+    pub fn undeclared(&self, method: &str, params: Option<&RawJson>) -> Option<Reply> {
+        let required = profile::required_for(method, params);
+        let declared = profile::declares(&self.envelope.client_capabilities, &required);
+        (!declared).then(|| Reply::refused(&self.id, &ladder::missing_capability(required)))
+    }
+}

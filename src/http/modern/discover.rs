@@ -1,0 +1,20 @@
+//! `server/discover`.
+
+use actix_web::HttpResponse;
+use sessiongate_protocol::modern::ladder;
+use sessiongate_protocol::{RawJson, Revision};
+
+use super::context::Context;
+use crate::http::about;
+
+pub fn serve(context: &Context) -> HttpResponse {
+    let gateway = &context.served.gateway;
+    let mut result = serde_json::json!({
+        "supportedVersions": ladder::supported(),
+        "capabilities": about::capabilities(gateway, Revision::V2026_07_28),
+    });
+    if let Some(instructions) = about::instructions(gateway) {
+        result["instructions"] = instructions.into();
+    }
+    context.complete(&RawJson::from_serialize(&result).unwrap_or(RawJson::EMPTY_OBJECT)).into_response()
+}

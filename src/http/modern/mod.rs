@@ -1,0 +1,73 @@
+//! Requests of the modern era (2026-07-28): each stands alone. They come to the same URL, the same catalogue and the same
+//! targets as those of sessions.
+//!
+//! A target of the same era gets the request passed through ([`pass`]). For a target that has sessions the request is
+//! carried by one of the gateway's own ([`converse`]): a question that comes in the middle of the call becomes an
+//! `input_required` result, and the call waits in the session until the client comes back with the answers.
+
+mod affinity;
+mod context;
+mod converse;
+mod discover;
+mod listen;
+mod lists;
+mod park;
+mod pass;
+mod reply;
+mod route;
+mod turn;
+
+use actix_web::HttpResponse;
+use sessiongate_protocol::cursor::ListKind;
+use sessiongate_protocol::modern::envelope::Envelope;
+use sessiongate_protocol::{RawJson, Request, codes};
+
+use super::HttpError;
+use super::caller::Caller;
+use context::Context;
+use pass::Pass;
+use reply::Reply;
+use turn::Begun;
+
+pub use reply::refusal;
+pub use route::ambiguous;
+
+/// Answers one request whose envelope is in order.
+pub async fn serve(caller: &Caller<'_>, request: Request, envelope: Envelope) -> Result<HttpResponse, HttpError> {
+    if caller.runtime.is_shutting_down() {
+        return Err(HttpError::ShuttingDown);
+    }
+    let context = Context::new(caller, &request, envelope);
+    if let Some(list) = ListKind::of_method(&request.method) {
+        return lists::serve(caller, list, &request, context).await;
+    }
+    match &*request.method {
+        "server/discover" => Ok(discover::serve(&context)),
+        "subscriptions/listen" => listen::serve(caller, &request, context).await,
+        "tools/call" | "prompts/get" | "resources/read" | "completion/complete" => {
+            if let Some(reply) = affinity::handle::run(caller, &context, request.params.as_ref()).await {
+                return Ok(reply?.into_response());
+            }
+            let routed = match route::find(caller, &request) {
+                Ok(routed) => routed,
+                Err(refused) => return Ok(context.reply(refused).into_response()),
+            };
+            if let Err(reply) = route::check_headers(caller, &request, &routed) {
+                return Ok(reply.into_response());
+            }
+            let target = caller.gateway.gateway.target(&routed.target);
+            match target.and_then(|target| target.modern()) {
+                Some(exchange) => {
+                    let params = request.params.unwrap_or(RawJson::EMPTY_OBJECT);
+                    let pass = Begun::Passes(Box::new(Pass::new(context, &params, routed, exchange)));
+                    pass.answer(caller.gateway.streaming).await
+                }
+                None => converse::serve(caller, request, context, routed).await,
+            }
+        }
+        method => {
+            let message = format!("{method} is not offered here");
+            Ok(Reply::error(404, &request.id, codes::METHOD_NOT_FOUND, &message, None).into_response())
+        }
+    }
+}

@@ -1,0 +1,5 @@
+mod crash;
+mod listening;
+mod requests;
+mod rounds;
+mod support;

@@ -1,0 +1,217 @@
+//! One request of a link: envelope, headers, and what the errors of this hop mean.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use sessiongate_protocol::jsonrpc::ErrorShape;
+use sessiongate_protocol::modern::envelope::{self, HopEnvelope};
+use sessiongate_protocol::modern::profile::modern_capabilities;
+use sessiongate_protocol::{Message, Notification, RawJson, Response, ResponseBody, Revision, meta};
+use tokio_util::sync::CancellationToken;
+
+use super::ModernTarget;
+use super::profile::{Declared, Offered, Profile};
+use super::tools::{LIST, MAX_PAGES, ToolSchemas, next_cursor};
+use crate::error::TargetError;
+use crate::link::{LinkEvent, LinkSink, Origin, SinkClosed};
+use crate::modern::{Exchange, ModernRequest, NoteSink, refuses_revision};
+
+/// Headers and body of a request do not fit (2026-07-28).
+const HEADER_MISMATCH: i64 = -32020;
+/// For reading the tools again, whatever time the call has left.
+const REFRESH_TIME: Duration = Duration::from_secs(30);
+
+/// What all requests of one link have in common.
+pub(super) struct Wire {
+    /// Its name.
+    pub(super) target: Arc<str>,
+    exchange: Arc<dyn Exchange>,
+    sink: Arc<dyn LinkSink>,
+    tools: Arc<ToolSchemas>,
+    pub(super) revision: Revision,
+    /// As the envelope has them.
+    capabilities: RawJson,
+    pub(super) declared: Declared,
+    pub(super) profile: Mutex<Profile>,
+    pub(super) closed: CancellationToken,
+}
+
+/// Takes the notifications on the stream of a call.
+struct CallNotes<'a> {
+    wire: &'a Wire,
+    call: i64,
+}
+
+/// Takes notifications that nobody wants.
+struct Unheard;
+
+// === impl Wire ===
+
+impl Wire {
+    pub(super) fn new(target: &ModernTarget, revision: Revision, profile: Profile, sink: Arc<dyn LinkSink>) -> Self {
+        Self {
+            target: Arc::clone(&target.name),
+            exchange: Arc::clone(&target.exchange),
+            sink,
+            tools: Arc::clone(&target.tools),
+            revision,
+            capabilities: modern_capabilities(&profile.capabilities, profile.hello_revision()),
+            declared: profile.declared(),
+            profile: Mutex::new(profile),
+            closed: CancellationToken::new(),
+        }
+    }
+
+    /// What the target can be listened to for.
+    pub(super) fn offered(&self) -> Offered {
+        self.profile.lock().offered
+    }
+
+    /// Hands an event to the owner.
+    ///
+    /// # Errors
+    /// [`TargetError::Closed`] when nobody listens.
+    pub(super) async fn deliver(&self, event: LinkEvent) -> Result<(), TargetError> {
+        self.sink.deliver(event).await.map_err(|_| TargetError::Closed)
+    }
+
+    /// Waits until what was delivered is stored.
+    ///
+    /// # Errors
+    /// As [`Wire::deliver`].
+    pub(super) async fn settle(&self) -> Result<(), TargetError> {
+        self.sink.settle().await.map_err(|_| TargetError::Closed)
+    }
+
+    /// Sends the request of a call; its notifications go to the owner. Headers that the target does not accept are
+    /// made again from the tools as they are now, once.
+    ///
+    /// # Errors
+    /// Those of the exchange; [`TargetError::SessionGone`] where the target does not speak this revision any more, so
+    /// that it is opened again as what it is now.
+    pub(super) async fn request(
+        &self,
+        call: i64,
+        method: &str,
+        params: &RawJson,
+        deadline: Instant,
+    ) -> Result<Response, TargetError> {
+        let notes = CallNotes { wire: self, call };
+        if method == "tools/call" && self.tools.wants_listing() {
+            self.refresh(deadline).await;
+        }
+        let response = self.exchange(method, params, &notes, deadline).await?;
+        if method != "tools/call" || !refuses_headers(&response) {
+            return Ok(response);
+        }
+        tracing::debug!(call, "the target does not accept the headers of a call: its tools are read again");
+        self.refresh(deadline).await;
+        self.exchange(method, params, &notes, deadline).await
+    }
+
+    /// Sends any request.
+    ///
+    /// # Errors
+    /// As [`Wire::request`].
+    pub(super) async fn exchange(
+        &self,
+        method: &str,
+        params: &RawJson,
+        notes: &dyn NoteSink,
+        deadline: Instant,
+    ) -> Result<Response, TargetError> {
+        let request = self.build(method, params);
+        let response = self.exchange.exchange(request, notes, deadline).await?;
+        if refuses_revision(&response) {
+            tracing::info!(method, "the target does not speak revision {} any more", self.revision);
+            return Err(TargetError::SessionGone);
+        }
+        Ok(response)
+    }
+
+    fn build(&self, method: &str, params: &RawJson) -> ModernRequest {
+        // An unreadable token is the sender's mistake; without it there is no progress.
+        let token = meta::progress_token(params).ok().flatten();
+        let (client_info, level) = {
+            let profile = self.profile.lock();
+            (profile.client_info.clone(), profile.level.as_deref().and_then(|level| level.parse().ok()))
+        };
+        let hop = HopEnvelope {
+            protocol_version: self.revision.as_str(),
+            client_capabilities: &self.capabilities,
+            client_info: Some(&client_info),
+            log_level: level,
+            progress_token: token.as_ref(),
+        };
+        let complete = envelope::write(Some(params), &hop);
+        let name = mirrored_name(method, params);
+        let param_headers = match &name {
+            Some(name) if method == "tools/call" => self.tools.headers(name, params),
+            _ => Vec::new(),
+        };
+        ModernRequest { method: method.into(), params: complete, name, param_headers }
+    }
+
+    /// Reads the tools again. Where that fails, the call goes out as it is: its own outcome says more.
+    async fn refresh(&self, deadline: Instant) {
+        let _one = self.tools.refreshing().await;
+        let deadline = deadline.min((tokio::time::Instant::now() + REFRESH_TIME).into_std());
+        let mut cursor = None;
+        for _ in 0..MAX_PAGES {
+            let params = match &cursor {
+                Some(cursor) => RawJson::from_serialize(&serde_json::json!({"cursor": cursor})),
+                None => Ok(RawJson::EMPTY_OBJECT),
+            };
+            let Ok(params) = params else { return };
+            // The exchange learns from what it sees.
+            let answer = self.exchange(LIST, &params, &Unheard, deadline).await;
+            let Ok(Response { body: ResponseBody::Result(result), .. }) = answer else { break };
+            cursor = next_cursor(&result);
+            if cursor.is_none() {
+                break;
+            }
+        }
+        self.tools.listed();
+    }
+}
+
+/// What `Mcp-Name` says (2026-07-28, transports).
+fn mirrored_name(method: &str, params: &RawJson) -> Option<Box<str>> {
+    let name = match method {
+        "tools/call" | "prompts/get" => meta::name_of(params),
+        "resources/read" => meta::uri_of(params),
+        _ => return None,
+    };
+    name.ok().map(|name| name.as_ref().into())
+}
+
+fn refuses_headers(response: &Response) -> bool {
+    let ResponseBody::Error(error) = &response.body else { return false };
+    error.borrow::<ErrorShape<'_>>().is_ok_and(|shape| shape.code == HEADER_MISMATCH)
+}
+
+// === notifications ===
+
+#[async_trait]
+impl NoteSink for CallNotes<'_> {
+    async fn note(&self, notification: Notification) -> Result<(), SinkClosed> {
+        // Of the stream itself, or of extensions that were not declared: a legacy client knows none of them.
+        if matches!(&*notification.method, "notifications/cancelled" | "notifications/tasks")
+            || notification.method.starts_with("notifications/subscriptions/")
+        {
+            tracing::debug!(call = self.call, method = %notification.method, "notification dropped");
+            return Ok(());
+        }
+        let message = Message::Notification(notification);
+        self.wire.sink.deliver(LinkEvent::Message { origin: Origin::Call(self.call), message, event_id: None }).await
+    }
+}
+
+#[async_trait]
+impl NoteSink for Unheard {
+    async fn note(&self, _: Notification) -> Result<(), SinkClosed> {
+        Ok(())
+    }
+}
