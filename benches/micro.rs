@@ -104,6 +104,7 @@ fn snapshot(settings: &GatewaySettings, count: usize) -> Snapshot {
             prompts: Vec::new(),
             resources: Vec::new(),
             templates: Vec::new(),
+            caching: Default::default(),
             synced_at: START,
             took_ms: 1,
         };

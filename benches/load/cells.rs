@@ -48,7 +48,7 @@ pub async fn run(bench: &Bench, options: &Options, parts: &[Part]) -> Result<Tab
             "CPU to nginx",
         ],
     );
-    for work in parts.iter().filter_map(|part| part.work()) {
+    for work in parts.iter().flat_map(|part| part.work()).copied() {
         for &sessions in &options.sessions {
             eprintln!("{}, {sessions} sessions", work.label());
             let cell = cell(bench, &gateway, options, work, sessions).await?;

@@ -20,6 +20,8 @@ pub struct Connection {
     input: BytesMut,
     output: Vec<u8>,
     address: SocketAddr,
+    /// The endpoint.
+    pub path: &'static str,
 }
 
 /// An answer.
@@ -51,21 +53,35 @@ impl Connection {
     pub async fn open(address: SocketAddr) -> Result<Self> {
         let stream = timeout(PATIENCE, TcpStream::connect(address)).await??;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, input: BytesMut::with_capacity(4096), output: Vec::with_capacity(1024), address })
+        let (input, output) = (BytesMut::with_capacity(4096), Vec::with_capacity(1024));
+        Ok(Self { stream, input, output, address, path: "/mcp" })
     }
 
     /// POSTs a message.
     pub async fn post(&mut self, session: Option<&str>, body: &str) -> Result<Reply> {
-        self.head("POST", "/mcp", session);
+        self.head("POST", self.path, session);
         self.output
             .extend_from_slice(b"Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\n");
         self.output.extend_from_slice(format!("Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes());
         self.exchange().await
     }
 
+    /// POSTs a request of 2026-07-28.
+    pub async fn post_modern(&mut self, method: &str, name: &str, body: &str) -> Result<Reply> {
+        self.head("POST", self.path, None);
+        let length = body.len();
+        self.output.extend_from_slice(
+            format!(
+                "Content-Type: application/json\r\nAccept: application/json, text/event-stream\r\nMCP-Protocol-Version: 2026-07-28\r\nMcp-Method: {method}\r\nMcp-Name: {name}\r\nContent-Length: {length}\r\n\r\n{body}"
+            )
+            .as_bytes(),
+        );
+        self.exchange().await
+    }
+
     /// Ends a session.
     pub async fn delete(&mut self, session: &str) -> Result<Reply> {
-        self.head("DELETE", "/mcp", Some(session));
+        self.head("DELETE", self.path, Some(session));
         self.output.extend_from_slice(b"\r\n");
         self.exchange().await
     }

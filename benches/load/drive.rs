@@ -17,6 +17,12 @@ const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialize
 pub enum Work {
     /// A call that is answered in JSON.
     Json,
+    /// The same by a modern client of a modern target.
+    Modern,
+    /// The same by a modern client of a target that has sessions.
+    Down,
+    /// The same by a client with a session of a modern target.
+    Up,
     /// A call that is answered with ten progress events and a result.
     Sse,
     /// A session from `initialize` to DELETE with one call in it.
@@ -37,8 +43,19 @@ impl Work {
     pub fn label(self) -> &'static str {
         match self {
             Self::Json => "JSON call",
+            Self::Modern => "JSON call, modern to modern",
+            Self::Down => "JSON call, modern client, legacy target",
+            Self::Up => "JSON call, legacy client, modern target",
             Self::Sse => "SSE call, 10 events",
             Self::Churn => "session (4 requests)",
+        }
+    }
+
+    /// Where it goes.
+    fn path(self) -> &'static str {
+        match self {
+            Self::Modern | Self::Up => "/modern",
+            _ => "/mcp",
         }
     }
 }
@@ -48,7 +65,12 @@ impl Work {
 impl Client {
     /// Connects and opens a session.
     pub async fn open(address: SocketAddr) -> Result<Self> {
+        Self::open_at(address, "/mcp").await
+    }
+
+    async fn open_at(address: SocketAddr, path: &'static str) -> Result<Self> {
         let mut client = Self { connection: Connection::open(address).await?, session: String::new(), next_id: 1 };
+        client.connection.path = path;
         client.initialize().await?;
         client.notify_initialized().await?;
         Ok(client)
@@ -90,7 +112,8 @@ impl Client {
     /// One unit of work.
     pub async fn once(&mut self, work: Work) -> Result<()> {
         match work {
-            Work::Json => self.call_json().await,
+            Work::Json | Work::Up => self.call_json().await,
+            Work::Modern | Work::Down => self.call_modern().await,
             Work::Sse => self.call_sse().await,
             Work::Churn => {
                 self.initialize().await?;
@@ -109,6 +132,19 @@ impl Client {
             r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"echo","arguments":{{"text":"a sentence about as long as what a model says to a tool that looks something up, no more","limit":20,"exact":true}}}}}}"#
         );
         let reply = self.connection.post(Some(&self.session), &body).await?;
+        if reply.status == 200 && contains(&reply.body, r#""isError":false"#) {
+            return Ok(());
+        }
+        Err(unexpected("echo", &reply))
+    }
+
+    async fn call_modern(&mut self) -> Result<()> {
+        let id = self.next_id;
+        self.next_id += 1;
+        let body = format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"echo","arguments":{{"text":"a sentence about as long as what a model says to a tool that looks something up, no more","limit":20,"exact":true}},"_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{{"elicitation":{{"form":{{}}}},"roots":{{}}}},"io.modelcontextprotocol/clientInfo":{{"name":"load-bench","version":"1.0.0"}}}}}}}}"#
+        );
+        let reply = self.connection.post_modern("tools/call", "echo", &body).await?;
         if reply.status == 200 && contains(&reply.body, r#""isError":false"#) {
             return Ok(());
         }
@@ -136,8 +172,12 @@ pub async fn open(address: SocketAddr, count: usize, work: Work) -> Result<Vec<C
     let mut clients = Vec::with_capacity(count);
     for _ in 0..count {
         clients.push(match work {
-            Work::Json | Work::Sse => Client::open(address).await?,
-            Work::Churn => Client::connect(address).await?,
+            Work::Json | Work::Sse | Work::Up => Client::open_at(address, work.path()).await?,
+            Work::Churn | Work::Modern | Work::Down => {
+                let mut client = Client::connect(address).await?;
+                client.connection.path = work.path();
+                client
+            }
         });
     }
     Ok(clients)

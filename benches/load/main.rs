@@ -1,6 +1,6 @@
 //! The load bench: starts an upstream, nginx, the gateway and the client by itself, and prints tables in Markdown.
 //!
-//! `cargo bench --bench load -- [json] [sse] [churn] [memory] [streams] [growth]`; without names, all of them.
+//! `cargo bench --bench load -- [json] [eras] [sse] [churn] [memory] [streams] [growth]`; without names, all of them.
 //! What can be set by environment is in [`options`]. It asserts nothing about time: it is no test.
 
 mod cells;
@@ -59,7 +59,7 @@ async fn run() -> Result<()> {
     if bench.nginx.is_none() {
         println!("nginx is left out: it is not on PATH, or it was switched off.\n");
     }
-    let rates: Vec<Part> = options.parts.iter().copied().filter(|part| part.work().is_some()).collect();
+    let rates: Vec<Part> = options.parts.iter().copied().filter(|part| !part.work().is_empty()).collect();
     if !rates.is_empty() {
         println!("{}", cells::run(&bench, &options, &rates).await?);
     }

@@ -11,6 +11,8 @@ use crate::drive::Work;
 pub enum Part {
     /// Calls that are answered in JSON.
     Json,
+    /// Calls between the eras: modern to modern, modern client to legacy target, legacy client to modern target.
+    Eras,
     /// Calls with ten progress events.
     Sse,
     /// Whole sessions: initialize, initialized, one call, DELETE.
@@ -50,8 +52,9 @@ pub struct Options {
 // === impl Part ===
 
 impl Part {
-    const ALL: [(&'static str, Self); 6] = [
+    const ALL: [(&'static str, Self); 7] = [
         ("json", Self::Json),
+        ("eras", Self::Eras),
         ("sse", Self::Sse),
         ("churn", Self::Churn),
         ("memory", Self::Memory),
@@ -60,12 +63,13 @@ impl Part {
     ];
 
     /// What a client does again and again, where the part is about that.
-    pub fn work(self) -> Option<Work> {
+    pub fn work(self) -> &'static [Work] {
         match self {
-            Self::Json => Some(Work::Json),
-            Self::Sse => Some(Work::Sse),
-            Self::Churn => Some(Work::Churn),
-            Self::Memory | Self::Streams | Self::Growth => None,
+            Self::Json => &[Work::Json],
+            Self::Eras => &[Work::Modern, Work::Down, Work::Up],
+            Self::Sse => &[Work::Sse],
+            Self::Churn => &[Work::Churn],
+            Self::Memory | Self::Streams | Self::Growth => &[],
         }
     }
 }
@@ -80,7 +84,9 @@ impl Options {
         for name in std::env::args().skip(1).filter(|argument| argument != "--bench") {
             let known = Part::ALL.iter().find(|(known, _)| *known == name);
             parts.push(
-                known.ok_or_else(|| format!("unknown part `{name}`: json, sse, churn, memory, streams, growth"))?.1,
+                known
+                    .ok_or_else(|| format!("unknown part `{name}`: json, eras, sse, churn, memory, streams, growth"))?
+                    .1,
             );
         }
         if parts.is_empty() {

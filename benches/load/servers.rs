@@ -147,7 +147,16 @@ gateways:
     sessions: {{timeout: 8h, idle_timeout: 4h, max_per_principal: 10000000}}
     targets:
       - name: bench
+        era: legacy
         mcp: {{url: \"http://{upstream}/mcp\", transport: streamable-http}}
+  - name: modern
+    path: /modern
+    naming: plain
+    sessions: {{timeout: 8h, idle_timeout: 4h, max_per_principal: 10000000}}
+    targets:
+      - name: bench
+        era: modern
+        mcp: {{url: \"http://{upstream}/modern\", transport: streamable-http}}
 ",
             data = data.display(),
         );

@@ -22,6 +22,10 @@ const TOOLS: &str = concat!(
     r#"{"name":"progress10","description":"Reports progress ten times.","inputSchema":{"type":"object"}}]}"#
 );
 
+/// Begins each result of 2026-07-28.
+const COMPLETE: &str = r#""resultType":"complete""#;
+const DISCOVERED: &str = r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"ttlMs":600000,"cacheScope":"public"}"#;
+
 static SESSIONS: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Deserialize)]
@@ -60,7 +64,8 @@ pub fn run() -> Result<()> {
     actix_web::rt::System::new().block_on(async {
         let server = HttpServer::new(|| {
             App::new()
-                .route("/mcp", web::post().to(post))
+                .route("/mcp", web::post().to(|body| post(body, false)))
+                .route("/modern", web::post().to(|body| post(body, true)))
                 .route("/mcp", web::delete().to(delete))
                 .route("/mcp", web::get().to(|| async { HttpResponse::MethodNotAllowed().finish() }))
         })
@@ -85,7 +90,8 @@ async fn delete() -> HttpResponse {
     HttpResponse::Ok().finish()
 }
 
-async fn post(body: Bytes) -> HttpResponse {
+/// `modern`: as a server of 2026-07-28 answers.
+async fn post(body: Bytes, modern: bool) -> HttpResponse {
     let Ok(incoming) = serde_json::from_slice::<Incoming<'_>>(&body) else {
         return HttpResponse::BadRequest().finish();
     };
@@ -102,6 +108,8 @@ async fn post(body: Bytes) -> HttpResponse {
                 .content_type("application/json")
                 .body(response(id, result))
         }
+        "server/discover" if modern => json(response(id, DISCOVERED)),
+        "tools/list" if modern => json(response(id, &format!("{{{COMPLETE},{}", &TOOLS[1..]))),
         "tools/list" => json(response(id, TOOLS)),
         "tools/call" => {
             let Some(Ok(call)) = incoming.params.map(|params| serde_json::from_str::<ToolCall<'_>>(params.get()))
@@ -112,8 +120,9 @@ async fn post(body: Bytes) -> HttpResponse {
                 "progress10" => progress(id, call._meta.and_then(|meta| meta.progress_token)),
                 _ => {
                     let said = call.arguments.map_or("{}", RawValue::get);
+                    let kind = if modern { format!("{COMPLETE},") } else { String::new() };
                     let result = format!(
-                        r#"{{"content":[{{"type":"text","text":"done"}}],"structuredContent":{said},"isError":false}}"#
+                        r#"{{{kind}"content":[{{"type":"text","text":"done"}}],"structuredContent":{said},"isError":false}}"#
                     );
                     json(response(id, &result))
                 }

@@ -20,6 +20,7 @@ pub mod progress;
 pub mod revision;
 pub mod sealer;
 pub mod sse;
+pub mod tasks;
 pub mod text;
 
 pub use event_id::{EventId, StreamId};

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+use crate::client::Era;
 use crate::config::{self, Config, ConfigErrors, Flags, LogFormat, Naming};
 
 /// An MCP session gateway: many MCP servers behind one endpoint.
@@ -148,6 +149,10 @@ pub struct ConnectArgs {
     /// The MCP endpoint.
     #[arg(value_hint = ValueHint::Url)]
     pub url: url::Url,
+    /// How to talk: `legacy` opens a session, `modern` is revision 2026-07-28, `auto` asks the endpoint for the modern
+    /// one first.
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "auto|legacy|modern", default_value_t)]
+    pub era: Era,
     /// A header to send with every request; may be given more than once.
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = header)]
     pub headers: Vec<(String, config::Secret)>,
@@ -170,6 +175,7 @@ Examples:
   sessiongate call http://127.0.0.1:8080/mcp cart___add --json '{\"item\": \"tea\", \"count\": 2}'
   sessiongate call http://127.0.0.1:8080/mcp cart___add --json - < arguments.json
   sessiongate call URL checkout --session shop.session      keep the session, and use it the next time
+  sessiongate call URL checkout --era modern                revision 2026-07-28, or an error
   SESSIONGATE_BEARER=… sessiongate call URL TOOL --output json
 
 Questions of the server are asked in the terminal. Ctrl-C cancels the call.
@@ -186,7 +192,7 @@ pub struct CallArgs {
     /// All arguments as a JSON object, or - to read it from standard input; --arg adds to it.
     #[arg(short, long, value_name = "OBJECT")]
     pub json: Option<String>,
-    /// Keep the session in this file, and go on with the one that is in it.
+    /// Keep the session in this file, and go on with the one that is in it. Means --era legacy.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub session: Option<PathBuf>,
     /// The answer to a question of the server, by the name of its field; `url=accept` agrees to a page. May be given
@@ -203,6 +209,7 @@ pub struct CallArgs {
 #[command(after_help = "\
 Examples:
   sessiongate ls http://127.0.0.1:8080/mcp
+  sessiongate ls http://127.0.0.1:8080/mcp --era legacy     as a client with a session sees it
   sessiongate ls http://127.0.0.1:8080/mcp --output json | jq '.tools[].name'")]
 pub struct LsArgs {
     /// The endpoint.

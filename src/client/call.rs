@@ -5,10 +5,10 @@ use std::{future::Future, pin::pin, time::Duration};
 use rmcp::{
     ErrorData, RoleClient,
     model::{
-        CallToolRequest, CallToolRequestParams, CallToolResult, CancelledNotificationParam, ClientRequest, JsonObject,
-        ServerResult,
+        CallToolRequest, CallToolRequestParams, CallToolResult, CancelledNotificationParam, ClientRequest, ErrorCode,
+        JsonObject, ServerResult,
     },
-    service::{Peer, PeerRequestOptions, ServiceError},
+    service::{PeerRequestOptions, RunningService, ServiceError},
 };
 use serde_json::Value;
 
@@ -17,9 +17,9 @@ use super::{
     connect::{Connection, connect},
     console::Console,
     error::ClientError,
-    handler::Person,
+    handler::{Person, is_modern, wishes},
     list::all_tools,
-    options::{CallOptions, Outcome, Output},
+    options::{CallOptions, Era, Outcome, Output},
     question::{Asker, Reply},
     render,
     session_file::StoredSession,
@@ -29,6 +29,8 @@ use super::{
 const URL_ELICITATION_REQUIRED: i32 = -32042;
 /// How many times a call is repeated after pages were visited.
 const MAX_RETRIES: usize = 3;
+/// How many times a modern tool may ask in one call.
+const MAX_ROUNDS: usize = 32;
 /// How long cancelling may take after the time of the call is up.
 const GRACE: Duration = Duration::from_secs(2);
 /// Most pages of one error.
@@ -57,6 +59,11 @@ pub async fn call_until(
     console: &Console,
     interrupted: impl AsyncFn(),
 ) -> Result<Outcome, ClientError> {
+    if options.session_file.is_some() && options.endpoint.era == Era::Modern {
+        return Err(ClientError::Argument(
+            "--session keeps a session, and revision 2026-07-28 has none: leave --session or --era modern out".into(),
+        ));
+    }
     let asker = Asker::new(console.clone(), options.answers.clone(), options.assume_yes);
     let person = Person { console: console.clone(), asker: asker.clone() };
     let resume = match &options.session_file {
@@ -67,7 +74,7 @@ pub async fn call_until(
     let connecting = connect(&options.endpoint, person, options.session_file.is_some(), resume);
     let connection = within(timeout, pin!(connecting)).await?;
     let deadline = tokio::time::Instant::now() + timeout;
-    let running = Call { options, console, asker: &asker, peer: connection.running.peer(), deadline };
+    let running = Call { options, console, asker: &asker, running: &connection.running, deadline };
     let outcome = within(timeout + GRACE, pin!(running.run(&interrupted))).await;
     console.clear_progress();
     let saved = save(options, &connection);
@@ -95,7 +102,7 @@ struct Call<'a> {
     options: &'a CallOptions,
     console: &'a Console,
     asker: &'a Asker,
-    peer: &'a Peer<RoleClient>,
+    running: &'a RunningService<RoleClient, Person>,
     deadline: tokio::time::Instant,
 }
 
@@ -133,7 +140,7 @@ impl Call<'_> {
         if self.options.args.is_empty() {
             return arguments_from(&[], json, &JsonObject::new());
         }
-        let tools = all_tools(self.peer, &self.options.endpoint.url).await?;
+        let tools = all_tools(self.running, &self.options.endpoint.url).await?;
         let Some(tool) = tools.iter().find(|tool| tool.name == self.options.tool) else {
             let names = tools.iter().map(|tool| tool.name.as_ref());
             return Err(ClientError::UnknownTool {
@@ -145,10 +152,57 @@ impl Call<'_> {
     }
 
     async fn once(&self, arguments: JsonObject, interrupted: &impl AsyncFn()) -> Result<Answer, ClientError> {
-        let url = &self.options.endpoint.url;
         let params = CallToolRequestParams::new(self.options.tool.clone()).with_arguments(arguments);
+        if is_modern(self.running) {
+            self.once_modern(params, interrupted).await
+        } else {
+            self.once_legacy(params, interrupted).await
+        }
+    }
+
+    /// A call of 2026-07-28: the SDK answers questions and repeats the call. Letting go of it closes its connection,
+    /// and that cancels it.
+    async fn once_modern(
+        &self,
+        params: CallToolRequestParams,
+        interrupted: &impl AsyncFn(),
+    ) -> Result<Answer, ClientError> {
+        let answer = tokio::select! {
+            answer = self.in_rounds(params) => answer?,
+            () = interrupted() => {
+                self.console.clear_progress();
+                self.console.note("cancelled");
+                return Ok(Answer::Cancelled);
+            }
+            () = tokio::time::sleep_until(self.deadline) => {
+                return Err(ClientError::Timeout(self.options.endpoint.timeout));
+            }
+        };
+        Ok(Answer::Result(answer))
+    }
+
+    async fn in_rounds(&self, mut params: CallToolRequestParams) -> Result<CallToolResult, ClientError> {
+        let url = &self.options.endpoint.url;
+        params.meta = Some(wishes());
+        let answer = match self.running.call_tool_with_mrtr_max_rounds(params.clone(), MAX_ROUNDS).await {
+            // An argument belongs into a header too. The SDK knows which once it has seen the tool.
+            Err(ServiceError::McpError(error)) if error.code == ErrorCode::HEADER_MISMATCH => {
+                all_tools(self.running, url).await?;
+                self.running.call_tool_with_mrtr_max_rounds(params, MAX_ROUNDS).await
+            }
+            other => other,
+        };
+        answer.map_err(|error| ClientError::service(url, error))
+    }
+
+    async fn once_legacy(
+        &self,
+        params: CallToolRequestParams,
+        interrupted: &impl AsyncFn(),
+    ) -> Result<Answer, ClientError> {
+        let url = &self.options.endpoint.url;
         let request = ClientRequest::CallToolRequest(CallToolRequest::new(params));
-        let sent = self.peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await;
+        let sent = self.running.send_cancellable_request(request, PeerRequestOptions::no_options()).await;
         let handle = sent.map_err(|error| ClientError::service(url, error))?;
         let cancelled = CancelledNotificationParam::new(Some(handle.id.clone()), Some("cancelled by the user".into()));
         let answer = tokio::select! {
@@ -157,14 +211,14 @@ impl Call<'_> {
                 self.console.clear_progress();
                 self.console.note("cancelling; Ctrl-C again ends at once");
                 tokio::select! {
-                    _ = self.peer.notify_cancelled(cancelled) => {}
+                    _ = self.running.notify_cancelled(cancelled) => {}
                     () = interrupted() => {}
                 }
                 return Ok(Answer::Cancelled);
             }
             () = tokio::time::sleep_until(self.deadline) => {
                 // The server should not go on with what nobody waits for.
-                let _ = self.peer.notify_cancelled(cancelled).await;
+                let _ = self.running.notify_cancelled(cancelled).await;
                 return Err(ClientError::Timeout(self.options.endpoint.timeout));
             }
         };

@@ -4,12 +4,18 @@ use std::{collections::HashMap, time::Duration};
 
 use reqwest::header::{HeaderName, HeaderValue};
 use rmcp::{
-    ClientHandler, RoleClient, ServiceExt,
-    service::RunningService,
+    ClientHandler, ClientLifecycleMode, ClientServiceExt, RoleClient,
+    model::ProtocolVersion,
+    service::{ClientInitializeError, RunningService},
     transport::{StreamableHttpClientTransport, streamable_http_client::StreamableHttpClientTransportConfig},
 };
 
-use super::{error::ClientError, options::Endpoint, session_file::StoredSession, transport::SessionClient};
+use super::{
+    error::ClientError,
+    options::{Endpoint, Era},
+    session_file::StoredSession,
+    transport::SessionClient,
+};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long saying goodbye may take: the session runs out by itself if it fails.
@@ -23,11 +29,12 @@ pub struct Connection<H: ClientHandler> {
     pub http: SessionClient,
 }
 
-/// Connects, with a new session or the stored one.
+/// Connects: in the era that is asked for, or in the one that the endpoint speaks. With `keep` it is a session, a new
+/// one or the stored one.
 ///
 /// # Errors
-/// If the endpoint cannot be reached, refuses, or does not speak MCP.
-pub async fn connect<H: ClientHandler>(
+/// If the endpoint cannot be reached, refuses, or does not speak MCP or the era.
+pub async fn connect<H: ClientHandler + Clone>(
     endpoint: &Endpoint,
     handler: H,
     keep: bool,
@@ -46,9 +53,31 @@ pub async fn connect<H: ClientHandler>(
     if let Some(bearer) = &endpoint.bearer {
         config = config.auth_header(bearer.expose());
     }
-    let transport = StreamableHttpClientTransport::with_client(http.clone(), config);
-    let running = handler.serve(transport).await.map_err(|error| ClientError::initialize(&endpoint.url, error))?;
+    let serve = |era| {
+        let transport = StreamableHttpClientTransport::with_client(http.clone(), config.clone());
+        handler.clone().serve_with_lifecycle(transport, lifecycle(era))
+    };
+    let era = if keep { Era::Legacy } else { endpoint.era };
+    let running = match serve(era).await {
+        // An endpoint may know `server/discover` and yet speak only revisions that begin with `initialize`.
+        Err(ClientInitializeError::NoCompatibleProtocolVersion { server_supported, .. })
+            if era == Era::Auto && server_supported.iter().any(ProtocolVersion::has_initialize) =>
+        {
+            serve(Era::Legacy).await
+        }
+        other => other,
+    };
+    let running = running.map_err(|error| ClientError::initialize(&endpoint.url, era, error))?;
     Ok(Connection { running, http })
+}
+
+fn lifecycle(era: Era) -> ClientLifecycleMode {
+    let preferred_versions = vec![ProtocolVersion::V_2026_07_28];
+    match era {
+        Era::Auto => ClientLifecycleMode::Auto { preferred_versions, legacy_version: None },
+        Era::Legacy => ClientLifecycleMode::Initialize,
+        Era::Modern => ClientLifecycleMode::Discover { preferred_versions },
+    }
 }
 
 impl<H: ClientHandler> Connection<H> {

@@ -122,6 +122,11 @@ impl Console {
         bar.set_message(message.into_owned());
     }
 
+    /// Lets progress begin anew.
+    pub fn restart_progress(&self) {
+        self.shared.progress.lock().reached = None;
+    }
+
     /// Takes the progress bar away, so that a question or the result has the line.
     pub fn clear_progress(&self) {
         let mut progress = self.shared.progress.lock();

@@ -4,8 +4,11 @@ use std::{error::Error, path::PathBuf, time::Duration};
 
 use rmcp::{
     ErrorData,
+    model::{ErrorCode, ProtocolVersion},
     service::{ClientInitializeError, ServiceError},
 };
+
+use super::options::Era;
 
 /// Why a call or a list did not come to a result.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +41,19 @@ pub enum ClientError {
         /// Why not.
         reason: String,
     },
+    /// The endpoint does not speak the era that was asked for.
+    #[error("{url} does not speak {wanted}: {reason}; --era auto finds out what it speaks")]
+    Era {
+        /// Who.
+        url: String,
+        /// What it does not speak.
+        wanted: &'static str,
+        /// What it said.
+        reason: String,
+    },
+    /// A tool that asks and asks.
+    #[error("the tool had still not ended after {0} rounds of questions")]
+    Rounds(usize),
     /// It took too long.
     #[error("no result within {}", humantime::format_duration(*.0))]
     Timeout(Duration),
@@ -73,10 +89,25 @@ impl ClientError {
         Self::Connection { url: url.to_string(), reason: chain(error) }
     }
 
-    pub(super) fn initialize(url: &url::Url, error: ClientInitializeError) -> Self {
-        match error {
-            ClientInitializeError::JsonRpcError(error) => error.into(),
-            error => Self::connection(url, &error),
+    pub(super) fn initialize(url: &url::Url, era: Era, error: ClientInitializeError) -> Self {
+        let wrong_era = |wanted, reason| Self::Era { url: url.to_string(), wanted, reason };
+        match (error, era) {
+            (ClientInitializeError::JsonRpcError(error), Era::Modern) => {
+                wrong_era("revision 2026-07-28", Self::from(error).to_string())
+            }
+            (ClientInitializeError::NoCompatibleProtocolVersion { server_supported, .. }, Era::Modern) => {
+                let known: Vec<&str> = server_supported.iter().map(ProtocolVersion::as_str).collect();
+                wrong_era("revision 2026-07-28", format!("it knows {}", known.join(", ")))
+            }
+            (ClientInitializeError::JsonRpcError(error), Era::Legacy)
+                if error.code == ErrorCode::UNSUPPORTED_PROTOCOL_VERSION =>
+            {
+                wrong_era("a revision with sessions", Self::from(error).to_string())
+            }
+            (ClientInitializeError::JsonRpcError(error), _) => error.into(),
+            // It does not know 2026-07-28, so what it says in the other era is what counts.
+            (ClientInitializeError::LegacyFallbackFailed { fallback, .. }, _) => Self::initialize(url, era, *fallback),
+            (error, _) => Self::connection(url, &error),
         }
     }
 
@@ -84,6 +115,7 @@ impl ClientError {
         match error {
             ServiceError::McpError(error) => error.into(),
             ServiceError::UnexpectedResponse => Self::UnexpectedAnswer,
+            ServiceError::InputRequiredRoundsExceeded { max_rounds } => Self::Rounds(max_rounds),
             error => Self::connection(url, &error),
         }
     }

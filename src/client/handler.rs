@@ -1,14 +1,16 @@
 //! What the client does when the server speaks first.
 
-#![expect(deprecated, reason = "log messages are the 2025 wire, which this client speaks")]
+#![expect(deprecated, reason = "log messages are on their way out, and spoken in both eras until then")]
 
 use rmcp::{
     ClientHandler, ErrorData, RoleClient,
     model::{
-        ClientCapabilities, ClientConfig, CustomNotification, CustomRequest, CustomResult, ElicitRequestParams,
-        ElicitResult, ErrorCode, Implementation, LoggingMessageNotificationParam, ProgressNotificationParam,
+        ClientCapabilities, ClientConfig, CreateMessageRequestMethod, CreateMessageRequestParams, CreateMessageResult,
+        CustomNotification, CustomRequest, CustomResult, ElicitRequestParams, ElicitResult, ErrorCode, Implementation,
+        ListRootsRequestMethod, ListRootsResult, LoggingLevel, LoggingMessageNotificationParam,
+        ProgressNotificationParam, ProtocolVersion, RequestMetaObject,
     },
-    service::{NotificationContext, RequestContext},
+    service::{NotificationContext, Peer, RequestContext},
 };
 use serde_json::{Value, json};
 use sessiongate_protocol::json::RawJson;
@@ -19,6 +21,7 @@ use super::{
 };
 
 /// Shows progress and log lines, and asks the server's questions.
+#[derive(Clone)]
 pub struct Person {
     /// Where to show them.
     pub console: Console,
@@ -26,18 +29,36 @@ pub struct Person {
     pub asker: Asker,
 }
 
+/// Whether the two speak 2026-07-28 or later.
+pub fn is_modern(peer: &Peer<RoleClient>) -> bool {
+    peer.peer_info().is_some_and(|info| !info.protocol_version.has_initialize())
+}
+
+/// What a modern request asks for besides its answer: without a level there are no log lines.
+pub fn wishes() -> RequestMetaObject {
+    let mut meta = RequestMetaObject::default();
+    meta.set_log_level(LoggingLevel::Info);
+    meta
+}
+
 impl ClientHandler for Person {
     fn get_info(&self) -> ClientConfig {
         let capabilities: ClientCapabilities =
             serde_json::from_value(json!({"elicitation": {"form": {}, "url": {}}})).unwrap_or_default();
+        // The revision is the one that `initialize` asks for; `server/discover` has no use for it.
         ClientConfig::new(capabilities, Implementation::new("sessiongate-call", env!("CARGO_PKG_VERSION")))
+            .with_protocol_version(ProtocolVersion::LATEST_WITH_INITIALIZE)
     }
 
     async fn create_elicitation(
         &self,
         request: ElicitRequestParams,
-        _: RequestContext<RoleClient>,
+        context: RequestContext<RoleClient>,
     ) -> Result<ElicitResult, ErrorData> {
+        if is_modern(&context.peer) {
+            // The answer goes with a new request, whose progress may begin anew.
+            self.console.restart_progress();
+        }
         match request {
             ElicitRequestParams::FormElicitationParams { message, requested_schema, .. } => {
                 let schema = serde_json::to_string(&requested_schema)
@@ -50,6 +71,20 @@ impl ClientHandler for Person {
             }
             _ => Err(ErrorData::invalid_params("this mode of elicitation was not declared", None)),
         }
+    }
+
+    async fn create_message(
+        &self,
+        _: CreateMessageRequestParams,
+        _: RequestContext<RoleClient>,
+    ) -> Result<CreateMessageResult, ErrorData> {
+        self.console.note("the server asks for a language model, and this client offers none");
+        Err(ErrorData::method_not_found::<CreateMessageRequestMethod>())
+    }
+
+    async fn list_roots(&self, _: RequestContext<RoleClient>) -> Result<ListRootsResult, ErrorData> {
+        self.console.note("the server asks for folders, and this client offers none");
+        Err(ErrorData::method_not_found::<ListRootsRequestMethod>())
     }
 
     async fn on_custom_request(

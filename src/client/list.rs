@@ -106,12 +106,11 @@ fn shown(lists: &Value) -> String {
     let server = &lists["server"];
     let text = |value: &Value| printable(value.as_str().unwrap_or_default()).into_owned();
     let info = &server["serverInfo"];
-    lines.push(format!(
-        "{} {}, revision {}",
-        text(&info["name"]),
-        text(&info["version"]),
-        text(&server["protocolVersion"])
-    ));
+    let who = match info["name"].as_str() {
+        Some(name) => format!("{} {}", printable(name), text(&info["version"])),
+        None => "a server without a name".to_owned(),
+    };
+    lines.push(format!("{who}, revision {}", text(&server["protocolVersion"])));
     let kinds = [("tools", "name"), ("prompts", "name"), ("resources", "uri"), ("resourceTemplates", "uriTemplate")];
     for (kind, name) in kinds {
         let Some(items) = lists[kind].as_array().filter(|items| !items.is_empty()) else {

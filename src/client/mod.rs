@@ -2,6 +2,7 @@
 //!
 //! Built on the official Rust SDK and on nothing of the gateway's own data plane, so that it is the gateway's first
 //! real client. [`call`] runs one tool with progress, questions and log lines; [`list`] shows what an endpoint offers.
+//! Both talk in either era of the protocol, see [`Era`].
 
 mod arguments;
 mod call;
@@ -21,4 +22,4 @@ pub use call::{call, call_until};
 pub use console::Console;
 pub use error::ClientError;
 pub use list::list;
-pub use options::{CallOptions, Endpoint, ListOptions, Outcome, Output};
+pub use options::{CallOptions, Endpoint, Era, ListOptions, Outcome, Output};

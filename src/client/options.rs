@@ -2,15 +2,30 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use clap::ValueEnum;
 use url::Url;
 
 use crate::config::Secret;
+
+/// Which of the protocol's two ways to talk is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Era {
+    /// 2026-07-28 where the endpoint knows it, else a session.
+    #[default]
+    Auto,
+    /// A session, as in the revisions up to 2025-11-25.
+    Legacy,
+    /// 2026-07-28: no session, each request stands alone.
+    Modern,
+}
 
 /// Where to, and as whom.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     /// The MCP endpoint.
     pub url: Url,
+    /// How to talk to it.
+    pub era: Era,
     /// Headers for every request.
     pub headers: Vec<(String, Secret)>,
     /// A bearer token, without the word.
@@ -44,7 +59,7 @@ pub struct CallOptions {
     pub answers: Vec<(String, String)>,
     /// Accept questions with the defaults of the form, and pages without opening them.
     pub assume_yes: bool,
-    /// Keeps the session, and goes on with the one in it.
+    /// Keeps the session, and goes on with the one in it: [`Era::Auto`] then means a session.
     pub session_file: Option<PathBuf>,
     /// How to print.
     pub output: Output,

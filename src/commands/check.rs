@@ -8,6 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::Serialize;
 use sessiongate_actors::sync::fetch;
+use sessiongate_protocol::{Era, Revision};
 use sessiongate_targets::{LinkEvent, LinkSink, SinkClosed, Target, TargetError};
 
 use super::{fail, print_json, print_table};
@@ -25,6 +26,7 @@ struct Line {
     target: String,
     ok: bool,
     error: Option<String>,
+    era: Option<&'static str>,
     revision: Option<String>,
     transport: Option<String>,
     tools: usize,
@@ -65,7 +67,8 @@ pub(super) async fn run(args: &CheckArgs) -> ExitCode {
         print_json(&lines);
     } else {
         let rows: Vec<Vec<String>> = lines.iter().map(row).collect();
-        let head = ["GATEWAY", "TARGET", "RESULT", "REVISION", "TRANSPORT", "TOOLS", "PROMPTS", "RESOURCES", "LATENCY"];
+        let head =
+            ["GATEWAY", "TARGET", "RESULT", "ERA", "REVISION", "TRANSPORT", "TOOLS", "PROMPTS", "RESOURCES", "LATENCY"];
         print_table(&head, &rows);
     }
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
@@ -76,6 +79,7 @@ fn row(line: &Line) -> Vec<String> {
         line.gateway.clone(),
         line.target.clone(),
         line.error.clone().unwrap_or_else(|| "ok".into()),
+        line.era.unwrap_or_default().to_owned(),
         line.revision.clone().unwrap_or_default(),
         line.transport.clone().unwrap_or_default(),
         line.tools.to_string(),
@@ -83,6 +87,13 @@ fn row(line: &Line) -> Vec<String> {
         line.resources.to_string(),
         format!("{} ms", line.latency_ms),
     ]
+}
+
+fn era(revision: &str) -> Option<&'static str> {
+    Revision::parse(revision).map(|revision| match revision.era() {
+        Era::Legacy => "legacy",
+        Era::Modern => "modern",
+    })
 }
 
 /// `check` speaks to the operator, who may know why.
@@ -109,6 +120,7 @@ async fn look(gateway: String, target: Arc<dyn Target>, limit: Duration) -> Line
         target: target.name().to_owned(),
         ok: found.is_ok(),
         error: found.as_ref().err().map(reason),
+        era: catalogue.and_then(|catalogue| era(&catalogue.revision)),
         revision: catalogue.map(|catalogue| catalogue.revision.to_string()),
         transport: catalogue.map(|catalogue| catalogue.transport.to_string()),
         tools: catalogue.map_or(0, |catalogue| catalogue.tools.len()),

@@ -49,6 +49,7 @@ pub(super) async fn ls(args: &LsArgs) -> ExitCode {
 fn endpoint(args: &ConnectArgs) -> Endpoint {
     Endpoint {
         url: args.url.clone(),
+        era: args.era,
         headers: args.headers.clone(),
         bearer: args.bearer.clone(),
         timeout: args.timeout,

@@ -12,6 +12,7 @@ use sessiongate_actors::gateway::Gateway;
 use sessiongate_actors::session::core::EndReason;
 use sessiongate_actors::settings::GatewaySettings;
 use sessiongate_actors::supervisor::{RESYNC_QUEUE, TargetSupervisor};
+use sessiongate_protocol::RawJson;
 use sessiongate_protocol::sealer::Sealer;
 use sessiongate_storage::{CatalogueStore, MemoryStore, SessionStore};
 use tokio::sync::mpsc;
@@ -21,7 +22,7 @@ use super::build::{self, Builder};
 use super::keys::KeyRing;
 use super::listens::Listens;
 use crate::config::{Config, Endpoint, GatewayConfig};
-use crate::http::{OriginGuard, StreamTiming};
+use crate::http::{OriginGuard, StreamTiming, about};
 
 /// One gateway as the data plane serves it.
 pub struct Served {
@@ -35,6 +36,8 @@ pub struct Served {
     pub streaming: bool,
     /// How streams behave.
     pub timing: StreamTiming,
+    /// What the gateway says of itself.
+    pub server_info: RawJson,
 }
 
 /// The process.
@@ -110,6 +113,8 @@ impl Runtime {
                 sessions: gateway.sessions.settings().is_some(),
                 streaming: gateway.streaming,
                 timing: build::timing(gateway),
+                server_info: RawJson::from_serialize(&about::server_info(supervisor.gateway()))
+                    .unwrap_or(RawJson::EMPTY_OBJECT),
             };
             table.insert(gateway.endpoint_path().into_owned(), Arc::new(served));
         }

@@ -1,6 +1,6 @@
 //! The MCP data plane: one endpoint for each gateway, over streamable HTTP, both eras.
 
-mod about;
+pub(crate) mod about;
 mod body;
 mod caller;
 mod delete;

@@ -11,6 +11,7 @@ mod pending;
 pub mod secret;
 mod sse;
 pub mod stdio;
+pub mod tasks;
 
 pub use error::TargetError;
 pub use guard::AddressPolicy;

@@ -9,21 +9,21 @@ use crate::client::{Client, Stream};
 use crate::harness::{Home, Program, reference_server};
 
 /// See `actors/src/crash.rs` and where it is called.
-const POINTS: [&str; 6] =
+pub const POINTS: [&str; 6] =
     ["commit:before", "commit:done", "event:shown", "answer:accepted", "answer:posted", "call:done"];
 
 /// What a client saw of a call, over all connections.
 #[derive(Default)]
-struct Seen {
+pub struct Seen {
     ids: Vec<String>,
-    questions: BTreeSet<String>,
+    pub questions: BTreeSet<String>,
     progress: Vec<f64>,
-    result: Option<Value>,
+    pub result: Option<Value>,
 }
 
 impl Seen {
     /// Every id once, in order, on one stream, without a hole.
-    fn check_sequence(&self) {
+    pub fn check_sequence(&self) {
         for (at, id) in self.ids.iter().enumerate() {
             let (stream, seq) = id.split_once('-').unwrap();
             assert_eq!(self.ids[0].split_once('-').unwrap().0, stream, "one stream: {:?}", self.ids);
@@ -33,17 +33,17 @@ impl Seen {
 }
 
 /// A client that does not give up: when the connection breaks, the gateway is started again if it died.
-struct Stubborn<'a> {
+pub struct Stubborn<'a> {
     home: &'a Home,
     target: &'a str,
     gateway: Program,
     client: Client,
-    deaths: u32,
+    pub deaths: u32,
 }
 
 impl<'a> Stubborn<'a> {
     /// None if the gateway died before it was ready.
-    async fn start(home: &'a Home, target: &'a str, crash: &str) -> Self {
+    pub async fn start(home: &'a Home, target: &'a str, crash: &str) -> Self {
         let (gateway, deaths) = match home.gateway(target, Some(crash)) {
             Some(gateway) => (gateway, 0),
             None => (home.gateway(target, None).unwrap(), 1),
@@ -70,7 +70,7 @@ impl<'a> Stubborn<'a> {
 
     /// Calls a tool and answers its question; none if the gateway died before the client learnt an event id, so
     /// that there is nothing to resume.
-    async fn call(&mut self, tool: &str, arguments: Value) -> Option<Seen> {
+    pub async fn call(&mut self, tool: &str, arguments: Value) -> Option<Seen> {
         let mut params = json!({"name": tool, "arguments": arguments});
         params["_meta"] = json!({"progressToken": "p"});
         let body = self.client.request("tools/call", params);
@@ -105,7 +105,7 @@ impl<'a> Stubborn<'a> {
     }
 
     /// A call without a stream: when the connection breaks it is simply made again.
-    async fn plain_call(&mut self) -> Value {
+    pub async fn plain_call(&mut self) -> Value {
         loop {
             let body = self.client.request("tools/call", json!({"name": "test_simple_text"}));
             let answer = match self.client.open(&body).await {

@@ -102,7 +102,7 @@ impl ModernClient {
         let method = body["method"].as_str().unwrap_or_default();
         let request = self.bare(body).header(headers::PROTOCOL_VERSION, REVISION).header(headers::METHOD, method);
         let params = &body["params"];
-        match params["name"].as_str().or(params["uri"].as_str()) {
+        match params["name"].as_str().or(params["uri"].as_str()).or(params["taskId"].as_str()) {
             Some(name) => request.header(headers::NAME, headers::encode(name).as_ref()),
             None => request,
         }
@@ -185,6 +185,20 @@ impl ModernStream {
             }
         }
         ModernAnswer { streamed: self.is_stream(), status: self.status, headers: self.headers, notes, json }
+    }
+
+    /// The same where the connection may break; none then, and where there is no response.
+    pub async fn try_finish(mut self) -> Option<ModernAnswer> {
+        let (mut notes, mut json) = (Vec::new(), Value::Null);
+        while let Some(event) = self.stream.next().await.ok()? {
+            match event.data {
+                Some(data) if data.get("method").is_some() => notes.push(data),
+                Some(data) => json = data,
+                None => {}
+            }
+        }
+        let streamed = self.is_stream();
+        (!json.is_null()).then_some(ModernAnswer { streamed, status: self.status, headers: self.headers, notes, json })
     }
 
     /// Closes the connection.

@@ -37,13 +37,13 @@ fn inline(program: &str) -> Vec<String> {
 }
 
 /// A folder to work in, and a shell that knows the README's programs.
-struct Desk {
+pub struct Desk {
     folder: tempfile::TempDir,
     port: String,
 }
 
 /// A command in a terminal of its own.
-struct Terminal {
+pub struct Terminal {
     child: Child,
     input: ChildStdin,
     shown: Arc<Mutex<String>>,
@@ -54,7 +54,7 @@ struct Terminal {
 // === impl Desk ===
 
 impl Desk {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let taken = std::net::TcpListener::bind(("127.0.0.1", PORT.parse().unwrap())).is_err();
         let port = if taken {
             let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -92,7 +92,7 @@ impl Desk {
     }
 
     /// A terminal in which a shell runs this script.
-    fn terminal(&self, script: &str) -> Terminal {
+    pub fn terminal(&self, script: &str) -> Terminal {
         let mut script = self.here(script);
         // Two commands listen on the default without a word.
         if self.port != PORT {
@@ -131,12 +131,12 @@ impl Desk {
 // === impl Terminal ===
 
 impl Terminal {
-    fn shown(&self) -> String {
+    pub fn shown(&self) -> String {
         self.shown.lock().unwrap().clone()
     }
 
     /// Waits until this is on the screen.
-    async fn shows(&mut self, text: &str) {
+    pub async fn shows(&mut self, text: &str) {
         let found = tokio::time::timeout(crate::client::LIMIT, async {
             loop {
                 // What a program has said is still on its way when it is gone.
@@ -154,13 +154,13 @@ impl Terminal {
     }
 
     /// Types these keys.
-    fn type_in(&mut self, keys: &str) {
+    pub fn type_in(&mut self, keys: &str) {
         self.input.write_all(keys.as_bytes()).unwrap();
         self.input.flush().unwrap();
     }
 
     /// Waits for its end.
-    async fn ended(&mut self) -> i32 {
+    pub async fn ended(&mut self) -> i32 {
         let child = &mut self.child;
         let status = eventually("the end", async || child.try_wait().unwrap()).await;
         status.code().unwrap()

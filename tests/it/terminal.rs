@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 use sessiongate::client::{
-    CallOptions, ClientError, Console, Endpoint, ListOptions, Outcome, Output, call, call_until, list,
+    CallOptions, ClientError, Console, Endpoint, Era, ListOptions, Outcome, Output, call, call_until, list,
 };
 use tokio::sync::Notify;
 
@@ -17,7 +17,7 @@ use crate::harness::{Program, reference_server};
 
 /// What was written to one of the two outputs.
 #[derive(Clone, Default)]
-struct Written(Arc<Mutex<Vec<u8>>>);
+pub struct Written(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Written {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -31,16 +31,16 @@ impl Write for Written {
 }
 
 impl Written {
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }
 
 /// One run of the client.
-struct Run {
-    ended: Result<Outcome, ClientError>,
-    out: String,
-    err: String,
+pub struct Run {
+    pub ended: Result<Outcome, ClientError>,
+    pub out: String,
+    pub err: String,
 }
 
 impl Run {
@@ -48,19 +48,26 @@ impl Run {
         serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("{:?}: {} {}", self.ended, self.out, self.err))
     }
 
-    fn structured(&self) -> Value {
+    pub fn structured(&self) -> Value {
         self.json()["structuredContent"].clone()
     }
 }
 
-fn options(server: &Program, tool: &str) -> CallOptions {
+/// An endpoint for anybody, as the command line describes it.
+pub fn endpoint(url: &str) -> Endpoint {
+    Endpoint {
+        url: url.parse().unwrap(),
+        era: Era::Auto,
+        headers: Vec::new(),
+        bearer: None,
+        timeout: Duration::from_secs(20),
+    }
+}
+
+/// A call with the defaults of the command line, its result as JSON.
+pub fn options(server: &Program, tool: &str) -> CallOptions {
     CallOptions {
-        endpoint: Endpoint {
-            url: server.url.parse().unwrap(),
-            headers: Vec::new(),
-            bearer: None,
-            timeout: Duration::from_secs(20),
-        },
+        endpoint: endpoint(&server.url),
         tool: tool.to_owned(),
         args: Vec::new(),
         json: None,
@@ -71,16 +78,17 @@ fn options(server: &Program, tool: &str) -> CallOptions {
     }
 }
 
-fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+pub fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-fn console() -> (Console, Written, Written) {
+/// A console without a person, its output and its errors.
+pub fn console() -> (Console, Written, Written) {
     let (out, err) = (Written::default(), Written::default());
     (Console::to_writers(Box::new(out.clone()), Box::new(err.clone())), out, err)
 }
 
-async fn run(options: &CallOptions) -> Run {
+pub async fn run(options: &CallOptions) -> Run {
     let (console, out, err) = console();
     let ended = call(options, &console).await;
     Run { ended, out: out.text(), err: err.text() }

@@ -192,7 +192,7 @@ pub fn templates() -> Result<Vec<ResourceTemplate>, ErrorData> {
 }
 
 /// Prompts.
-pub fn prompts(modern: bool) -> Result<Vec<Prompt>, ErrorData> {
+pub fn prompts(toggled: bool, modern: bool) -> Result<Vec<Prompt>, ErrorData> {
     let mut prompts: Vec<Prompt> = model(json!([
         {"name": "test_simple_prompt", "description": "Without arguments"},
         {"name": "test_prompt_with_arguments", "description": "With two arguments", "arguments": [
@@ -204,6 +204,9 @@ pub fn prompts(modern: bool) -> Result<Vec<Prompt>, ErrorData> {
         ]},
         {"name": "test_prompt_with_image", "description": "With an image"}
     ]))?;
+    if toggled {
+        prompts.push(model(json!({"name": "sg_toggled", "description": "Exists only while it is switched on"}))?);
+    }
     if modern {
         prompts.push(model(json!({"name": ASKING_PROMPT, "description": "Asks before it is made"}))?);
     }

@@ -2,6 +2,8 @@
 
 #![expect(deprecated, reason = "sampling, roots and logging are deprecated, but what the suite asks about")]
 
+use std::sync::atomic::Ordering;
+
 use rmcp::{
     ErrorData,
     model::{ClientCapabilities, GetPromptResult, LoggingLevel},
@@ -71,10 +73,12 @@ impl Call<'_> {
                 Ok(text("One line was logged, if it was wanted."))
             }
             "test_trigger_tool_change" => {
+                self.server.shared.toggled.fetch_xor(true, Ordering::Relaxed);
                 self.server.shared.tell_tools_changed().await;
                 Ok(text("Everybody was told."))
             }
             "test_trigger_prompt_change" => {
+                self.server.shared.toggled_prompt.fetch_xor(true, Ordering::Relaxed);
                 self.server.shared.tell_prompts_changed().await;
                 Ok(text("Everybody was told."))
             }

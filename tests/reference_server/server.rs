@@ -259,7 +259,11 @@ impl ServerHandler for ReferenceServer {
         context: Context,
     ) -> Result<ListPromptsResult, ErrorData> {
         self.count(&context, "prompts/list");
-        complete(&context, json!({"prompts": catalogue::prompts(self.shared.era.has_modern())?}), Cache::List)
+        complete(
+            &context,
+            json!({"prompts": catalogue::prompts(self.shared.toggled_prompt.load(Ordering::Relaxed), self.shared.era.has_modern())?}),
+            Cache::List,
+        )
     }
 
     async fn get_prompt(

@@ -30,6 +30,7 @@ pub struct Shared {
     pub many: bool,
     pub era: Era,
     pub toggled: AtomicBool,
+    pub toggled_prompt: AtomicBool,
     pub cancelled: AtomicU64,
     pub calls: AtomicU64,
     pub answers: Mutex<BTreeMap<String, u64>>,

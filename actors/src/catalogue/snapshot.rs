@@ -3,16 +3,20 @@
 mod short;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use sessiongate_protocol::RawJson;
 use sessiongate_protocol::members::Members;
-use sessiongate_protocol::names;
+use sessiongate_protocol::modern::caching::Caching;
+use sessiongate_protocol::modern::results::tool_to_modern;
+use sessiongate_protocol::{names, tasks};
 
 use self::short::Views;
+use sessiongate_storage::Timestamp;
+
 use super::{ListKind, ServerCapabilities, TargetCatalogue};
 use crate::settings::{GatewaySettings, Naming, TargetSettings};
 
@@ -72,6 +76,8 @@ struct Entry {
 pub struct Snapshot {
     targets: Vec<TargetState>,
     capabilities: Vec<ServerCapabilities>,
+    /// By target, the tools that run as tasks only (2025-11-25).
+    task_tools: Vec<HashSet<Box<str>>>,
     lists: [Vec<Entry>; 4],
     index: [HashMap<Box<str>, u32>; 4],
     hashes: ListHashes,
@@ -90,12 +96,12 @@ impl Snapshot {
         let capabilities: Vec<_> = targets
             .iter()
             .map(|target| {
-                target
-                    .catalogue
-                    .as_ref()
-                    .map_or(ServerCapabilities::ALL, |catalogue| ServerCapabilities::parse(&catalogue.capabilities))
+                let known = target.catalogue.as_ref();
+                known.map_or(ServerCapabilities::ALL, |known| known.can())
             })
             .collect();
+        let task_tools =
+            targets.iter().map(|target| target.catalogue.as_deref().map(task_tools).unwrap_or_default()).collect();
         let lists = ListKind::ALL.map(|kind| merge(gateway, &targets, kind));
         let index = ListKind::ALL.map(|kind| {
             let entries = &lists[kind as usize];
@@ -121,7 +127,20 @@ impl Snapshot {
             _ => None,
         };
         let views = Views::of(&lists);
-        Self { targets, capabilities, lists, index, hashes, naming: gateway.naming, sole, views }
+        Self { targets, capabilities, task_tools, lists, index, hashes, naming: gateway.naming, sole, views }
+    }
+
+    /// How long a list is good: as long as the shortest-lived part of it. A target that is yet to come may change it
+    /// at any time.
+    pub fn caching(&self, kind: ListKind, now: Timestamp) -> Caching {
+        let parts = self.targets.iter().zip(&self.capabilities).filter(|(_, can)| can.offers(kind));
+        Caching::merge(parts.map(|(state, _)| match &state.catalogue {
+            None => (Caching::NONE, 0),
+            Some(known) => {
+                let age = now.since(known.synced_at).as_millis();
+                (known.caching[kind as usize], u64::try_from(age).unwrap_or(u64::MAX))
+            }
+        }))
     }
 
     /// The targets, in the order of the configuration.
@@ -162,6 +181,13 @@ impl Snapshot {
             .find(|(state, _)| &*state.settings.name == target)
             .map(|(_, capabilities)| *capabilities)
             .unwrap_or_default()
+    }
+
+    /// The tools of a target, by its own names, that run as tasks only; none where there are none.
+    pub fn task_tools(&self, target: &str) -> Option<&HashSet<Box<str>>> {
+        let of = |(state, _): &(&TargetState, _)| &*state.settings.name == target;
+        let (_, tools) = self.targets.iter().zip(&self.task_tools).find(of)?;
+        (!tools.is_empty()).then_some(tools)
     }
 
     /// A page of a list, `offset` items from the start. None past the end of the list.
@@ -253,6 +279,15 @@ impl Snapshot {
     }
 }
 
+/// A target that does not say that it takes such calls is not sent any.
+fn task_tools(catalogue: &TargetCatalogue) -> HashSet<Box<str>> {
+    if !tasks::offers_tool_tasks(&catalogue.capabilities) {
+        return HashSet::new();
+    }
+    let required = catalogue.tools.iter().filter(|tool| tasks::requires_task(tool));
+    required.filter_map(|tool| Some(Members::of(tool).ok()?.get_str("name")?.into())).collect()
+}
+
 fn merge(gateway: &GatewaySettings, targets: &[TargetState], kind: ListKind) -> Vec<Entry> {
     let mut offered: HashMap<String, u32> = HashMap::new();
     let mut found: Vec<(u16, String, &RawJson)> = Vec::new();
@@ -289,10 +324,15 @@ fn merge(gateway: &GatewaySettings, targets: &[TargetState], kind: ListKind) -> 
                     tracing::warn!(target_name = &**target, name, "dropped an item whose name is offered twice");
                     continue;
                 }
+                // Nobody is offered the tasks of 2025-11-25: a client that takes them for a condition would not call.
+                let json = match kind {
+                    ListKind::Tools => tool_to_modern(json),
+                    _ => json.clone(),
+                };
                 let json = if exposed == name {
-                    json.clone()
+                    json
                 } else {
-                    match rename(json, &exposed) {
+                    match rename(&json, &exposed) {
                         Some(json) => json,
                         None => continue,
                     }

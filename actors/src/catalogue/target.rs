@@ -1,7 +1,9 @@
 //! The catalogue of one target, as synchronised and as stored.
 
 use serde::{Deserialize, Serialize};
-use sessiongate_protocol::RawJson;
+use sessiongate_protocol::modern::caching::Caching;
+use sessiongate_protocol::modern::tasks;
+use sessiongate_protocol::{Era, RawJson, Revision};
 use sessiongate_storage::Timestamp;
 
 use super::ListKind;
@@ -27,6 +29,9 @@ pub struct TargetCatalogue {
     pub resources: Vec<RawJson>,
     /// Resource templates.
     pub templates: Vec<RawJson>,
+    /// How long each of the four lists is good, by [`ListKind`]; nothing from targets that do not say so.
+    #[serde(default)]
+    pub caching: [Caching; 4],
     /// When.
     pub synced_at: Timestamp,
     /// How long that took, in milliseconds.
@@ -48,11 +53,21 @@ pub struct ServerCapabilities {
     pub logging: bool,
     /// Takes `completion/complete`.
     pub completions: bool,
+    /// Has tasks, as the extension of 2026-07-28.
+    pub tasks: bool,
 }
 
 // === impl TargetCatalogue ===
 
 impl TargetCatalogue {
+    /// What the target can do.
+    pub fn can(&self) -> ServerCapabilities {
+        let can = ServerCapabilities::parse(&self.capabilities);
+        // The extension is not for the revisions that have sessions.
+        let modern = Revision::parse(&self.revision).is_some_and(|revision| revision.era() == Era::Modern);
+        ServerCapabilities { tasks: can.tasks && modern, ..can }
+    }
+
     /// The items of a list.
     pub fn list(&self, kind: ListKind) -> &[RawJson] {
         match kind {
@@ -77,9 +92,16 @@ impl TargetCatalogue {
 // === impl ServerCapabilities ===
 
 impl ServerCapabilities {
-    /// What is assumed of a target that was never reached.
-    pub const ALL: Self =
-        Self { tools: true, prompts: true, resources: true, subscribe: true, logging: true, completions: true };
+    /// What is assumed of a target that was never reached: all that a session's client is told once and for all.
+    pub const ALL: Self = Self {
+        tools: true,
+        prompts: true,
+        resources: true,
+        subscribe: true,
+        logging: true,
+        completions: true,
+        tasks: false,
+    };
 
     /// Reads a `ServerCapabilities` object; what cannot be read counts as absent.
     pub fn parse(capabilities: &RawJson) -> Self {
@@ -104,6 +126,7 @@ impl ServerCapabilities {
             subscribe: shape.resources.is_some_and(|resources| resources.subscribe.unwrap_or(false)),
             logging: shape.logging.is_some(),
             completions: shape.completions.is_some(),
+            tasks: tasks::declared(capabilities),
         }
     }
 
@@ -125,6 +148,7 @@ impl ServerCapabilities {
             subscribe: self.subscribe || other.subscribe,
             logging: self.logging || other.logging,
             completions: self.completions || other.completions,
+            tasks: self.tasks || other.tasks,
         }
     }
 }

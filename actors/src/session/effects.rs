@@ -9,6 +9,7 @@ use sessiongate_protocol::StreamId;
 use sessiongate_protocol::cursor::ListKind;
 use sessiongate_protocol::text::short;
 use sessiongate_storage::Timestamp;
+use sessiongate_targets::tasks::{TaskTools, Tasks};
 use sessiongate_targets::{Hello, Link, SavedLink, TargetError};
 use tokio::sync::mpsc;
 
@@ -18,6 +19,7 @@ use super::core::{Answer, CallId, CallSummary, ConnId, Effect, Generation, Input
 use super::event::{CallAnswer, Event};
 use super::open_link::{OpenLink, report};
 use super::sink::SessionSink;
+use crate::gateway::Gateway;
 use crate::meters::OTHER;
 use crate::{clock, crash};
 
@@ -157,6 +159,8 @@ impl SessionActor {
     ) {
         let addr = ctx.address();
         let sink = Arc::new(SessionSink::new(addr.clone().recipient(), target.clone(), generation));
+        let tools = Arc::new(CatalogueTasks { gateway: self.gateway.clone(), target: target.clone() });
+        let tasks = Tasks::new(tools, sink);
         let Some(found) = self.gateway.target(&target) else {
             let error = TargetError::Refused { detail: "it is no longer configured".into() };
             let input = Input::LinkFailed { target, generation, error };
@@ -165,7 +169,11 @@ impl SessionActor {
             });
             return;
         };
-        if let Some(link) = saved.as_ref().and_then(|saved| found.reattach(saved, sink.clone())) {
+        let reattached = saved.as_ref().and_then(|saved| {
+            let link = found.reattach(saved, tasks.sink())?;
+            Some(tasks.link(link, &saved.revision))
+        });
+        if let Some(link) = reattached {
             // In place at once: what follows in this step may need it.
             self.links.push(OpenLink::new(target.clone(), generation, link));
             let input = Input::LinkOpened { target, generation, welcome: None, saved };
@@ -175,8 +183,9 @@ impl SessionActor {
             return;
         }
         actix_rt::spawn(async move {
-            let event = match found.open(hello, sink).await {
+            let event = match found.open(hello, tasks.sink()).await {
                 Ok((link, welcome)) => {
+                    let link = tasks.link(link, welcome.revision.as_str());
                     let saved = link.save();
                     let opened = link.clone();
                     let welcome = Some(Box::new(welcome));
@@ -284,6 +293,22 @@ impl SessionActor {
             Some(name) if &*summary.method == "tools/call" && known(name) => name,
             _ => OTHER,
         }
+    }
+}
+
+/// The tools of a target that run as tasks only, as the catalogue has them now.
+struct CatalogueTasks {
+    gateway: Arc<Gateway>,
+    target: Arc<str>,
+}
+
+impl TaskTools for CatalogueTasks {
+    fn any(&self) -> bool {
+        self.gateway.catalogue().task_tools(&self.target).is_some()
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.gateway.catalogue().task_tools(&self.target).is_some_and(|tools| tools.contains(name))
     }
 }
 

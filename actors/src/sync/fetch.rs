@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use sessiongate_protocol::cursor::ListKind;
 use sessiongate_protocol::members::Members;
+use sessiongate_protocol::modern::caching::Caching;
 use sessiongate_protocol::modern::envelope::{self, HopEnvelope};
 use sessiongate_protocol::modern::param_headers::{self, ParamHeaders};
 use sessiongate_protocol::modern::results::SERVER_INFO;
@@ -143,13 +144,16 @@ async fn read_all(source: &Source<'_>, welcome: &Welcome, target: &str) -> Resul
         prompts: Vec::new(),
         resources: Vec::new(),
         templates: Vec::new(),
+        caching: Default::default(),
         synced_at: clock::now(),
         took_ms: 0,
     };
     let mut id = 0;
     for list in ListKind::ALL {
         if offered.offers(list) {
-            *catalogue.list_mut(list) = read_list(source, list, target, &mut id).await?;
+            let (items, caching) = read_list(source, list, target, &mut id).await?;
+            *catalogue.list_mut(list) = items;
+            catalogue.caching[list as usize] = caching;
         }
     }
     Ok(catalogue)
@@ -160,8 +164,9 @@ async fn read_list(
     list: ListKind,
     target: &str,
     id: &mut i64,
-) -> Result<Vec<RawJson>, TargetError> {
+) -> Result<(Vec<RawJson>, Caching), TargetError> {
     let mut items = Vec::new();
+    let mut hints: Vec<(Caching, u64)> = Vec::new();
     let mut cursor: Option<String> = None;
     for _ in 0..MAX_PAGES {
         *id += 1;
@@ -174,9 +179,10 @@ async fn read_list(
                 // Never the error itself: it may hold the URL of a page that is meant for a person.
                 let code = error.borrow::<jsonrpc::ErrorShape<'_>>().map(|error| error.code).unwrap_or_default();
                 tracing::warn!(target_name = target, list = list.method(), code, "a list was refused");
-                return Ok(items);
+                return Ok((items, Caching::NONE));
             }
         };
+        hints.push((Caching::of(&result), 0));
         let wrong = |error: serde_json::Error| TargetError::Protocol {
             detail: format!("{} cannot be read: {error}", list.method()),
         };
@@ -196,12 +202,12 @@ async fn read_list(
                 "a list is too long and was cut off"
             );
             items.truncate(MAX_ITEMS);
-            return Ok(items);
+            return Ok((items, Caching::merge(hints)));
         }
         // An empty cursor is a cursor (2025-11-25, pagination).
         cursor = members.get_str("nextCursor").map(std::borrow::Cow::into_owned);
         if cursor.is_none() {
-            return Ok(items);
+            return Ok((items, Caching::merge(hints)));
         }
     }
     Err(TargetError::Protocol { detail: format!("{} has more than {MAX_PAGES} pages", list.method()) })

@@ -6,7 +6,7 @@ use crate::json::RawJson;
 use crate::members::Members;
 
 /// How long a result stays good, and for whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Caching {
     /// Milliseconds from when it was received.
     pub ttl_ms: u64,
@@ -15,7 +15,8 @@ pub struct Caching {
 }
 
 /// `cacheScope`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// Everyone.
     Public,
@@ -78,6 +79,12 @@ fn milliseconds(raw: &RawValue) -> Option<u64> {
         // The cast saturates, and so no lifetime is longer than what was said.
         (value.is_finite() && value >= 0.0).then_some(value as u64)
     })
+}
+
+impl Default for Caching {
+    fn default() -> Self {
+        Self::NONE
+    }
 }
 
 // === impl Scope ===

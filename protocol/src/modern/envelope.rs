@@ -1,6 +1,5 @@
 //! What every request of the era says of its sender, in `params._meta` (2026-07-28, lifecycle).
 
-use std::borrow::Cow;
 use std::str::FromStr;
 
 use serde_json::value::RawValue;
@@ -119,19 +118,14 @@ impl FromStr for LogLevel {
 // === impl Envelope ===
 
 impl Envelope {
-    /// The revision that `params` names, where they name one: what makes a request modern. Costs a look at the bytes
-    /// where there is none.
-    pub fn version_of(params: &RawJson) -> Option<Cow<'_, str>> {
-        if !may_have(params, "protocolVersion") {
-            return None;
-        }
-        let meta = Members::of(params).ok()?.get("_meta")?;
-        Members::of_str(meta.get()).ok()?.get_str(PROTOCOL_VERSION)
+    /// Whether there may be an envelope: a look at the bytes. False is certain.
+    pub fn may_be_in(params: &RawJson) -> bool {
+        may_have(params, "protocolVersion")
     }
 
     /// Whether `params` have a member for the revision, of whatever type.
     pub fn is_in(params: &RawJson) -> bool {
-        may_have(params, "protocolVersion")
+        Self::may_be_in(params)
             && Members::of(params)
                 .ok()
                 .and_then(|members| members.get("_meta"))

@@ -97,7 +97,14 @@ pub fn classify(message: &Message, headers: &HeaderView<'_>) -> Class {
     };
     let said = headers.protocol_version.map(str::trim);
     let header_is_modern = said.is_some_and(|said| modern().any(|revision| revision.as_str() == said));
-    if !params.is_some_and(Envelope::is_in) {
+    // Nearly all requests are either: they are read once.
+    let read = params.filter(|params| Envelope::may_be_in(params)).map(|params| Envelope::of(Some(params)));
+    let is_in = match &read {
+        None => false,
+        Some(Ok(_)) => true,
+        Some(Err(_)) => params.is_some_and(Envelope::is_in),
+    };
+    if !is_in {
         let Some(request) = request else {
             return if header_is_modern { Class::Notification } else { Class::Legacy };
         };
@@ -114,7 +121,7 @@ pub fn classify(message: &Message, headers: &HeaderView<'_>) -> Class {
     if request.is_none() {
         return Class::Notification;
     }
-    match Envelope::of(params) {
+    match read.unwrap_or_else(|| Envelope::of(params)) {
         Err(error) => Class::Refused(invalid(&error.to_string())),
         Ok(envelope) => {
             if let Some(said) = said

@@ -7,6 +7,7 @@ pub mod input_required;
 pub mod profile;
 pub mod request_state;
 pub mod results;
+pub mod tasks;
 pub mod url_required;
 
 pub mod envelope;

@@ -6,6 +6,7 @@
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::tasks::EXTENSION;
 use crate::capabilities::UI_EXTENSION;
 use crate::elicitation::{ElicitationCapability, Mode};
 use crate::json::RawJson;
@@ -24,16 +25,31 @@ pub fn legacy_capabilities(modern: &RawJson) -> RawJson {
 }
 
 /// The `clientCapabilities` of a modern client for a target of the same era: as they are, without extensions but the one
-/// that passes, as a target must not use what the gateway does not carry.
-pub fn relayed_capabilities(modern: &RawJson) -> RawJson {
+/// that passes and, where the target has them too, `tasks`: a target must not use what the gateway does not carry.
+pub fn relayed_capabilities(modern: &RawJson, tasks: bool) -> RawJson {
     let Ok(members) = Members::of(modern) else { return RawJson::EMPTY_OBJECT };
     let Some(extensions) = members.get("extensions") else { return modern.clone() };
     let Ok(named) = Members::of_str(extensions.get()) else { return members.with(&[("extensions", None)]) };
-    if named.iter().all(|(name, _)| name == UI_EXTENSION) {
+    let carried = |name: &str| name == UI_EXTENSION || (tasks && name == EXTENSION);
+    if named.iter().all(|(name, _)| carried(name)) {
         return modern.clone();
     }
-    let kept = named.get(UI_EXTENSION).map(|settings| format!("{{\"{UI_EXTENSION}\":{}}}", settings.get()));
+    let kept: Vec<String> = named
+        .iter()
+        .filter(|(name, _)| carried(name))
+        .map(|(name, settings)| format!("\"{name}\":{}", settings.get()))
+        .collect();
+    let kept = (!kept.is_empty()).then(|| format!("{{{}}}", kept.join(",")));
     members.with(&[("extensions", kept.as_deref())])
+}
+
+/// Capabilities that have an extension too, without settings.
+pub fn with_extension(capabilities: &RawJson, extension: &str) -> RawJson {
+    let Ok(members) = Members::of(capabilities) else { return capabilities.clone() };
+    let known = members.get("extensions").map_or("{}", RawValue::get);
+    let Ok(known) = Members::of_str(known) else { return capabilities.clone() };
+    let extensions = known.with(&[(extension, Some("{}"))]);
+    members.with(&[("extensions", Some(extensions.as_str()))])
 }
 
 /// What a modern request declares for a legacy client that declared this at its `initialize`, in this revision:
@@ -145,7 +161,7 @@ mod tests {
 
     #[test]
     fn only_extensions_that_are_carried_are_relayed() {
-        let relayed = |text: &str| relayed_capabilities(&raw(text)).as_str().to_owned();
+        let relayed = |text: &str| relayed_capabilities(&raw(text), false).as_str().to_owned();
         let same = r#"{"roots":{ },"experimental":{"x":1},"extensions":{"io.modelcontextprotocol/ui":{}}}"#;
         assert_eq!(relayed(same), same);
         assert_eq!(
@@ -153,6 +169,19 @@ mod tests {
             r#"{"extensions":{"io.modelcontextprotocol/ui":{"m":[]}},"roots":{}}"#
         );
         assert_eq!(relayed(r#"{"extensions":{"a/b":{}}}"#), "{}");
+        let tasks = r#"{"extensions":{"io.modelcontextprotocol/tasks":{ }},"roots":{}}"#;
+        assert_eq!(relayed(tasks), r#"{"roots":{}}"#);
+        assert_eq!(relayed_capabilities(&raw(tasks), true).as_str(), tasks);
+        let mixed = r#"{"extensions":{"a/b":{},"io.modelcontextprotocol/tasks":{},"io.modelcontextprotocol/ui":{}}}"#;
+        assert_eq!(relayed_capabilities(&raw(mixed), true).as_str(), mixed.replace(r#""a/b":{},"#, ""));
+    }
+
+    #[test]
+    fn an_extension_is_added_to_those_that_are_there() {
+        let with = |text: &str| with_extension(&raw(text), "a/b").as_str().to_owned();
+        assert_eq!(with("{}"), r#"{"extensions":{"a/b":{}}}"#);
+        assert_eq!(with(r#"{"extensions":{"x":1},"roots":{}}"#), r#"{"extensions":{"x":1,"a/b":{}},"roots":{}}"#);
+        assert_eq!(with(&with("{}")), with("{}"));
     }
 
     #[test]

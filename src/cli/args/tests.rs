@@ -74,3 +74,16 @@ fn every_command_has_help() {
         assert!(command.get_about().is_some(), "{help}");
     }
 }
+
+#[test]
+fn the_era_is_found_out_unless_it_is_said() {
+    let era = |more: &[&str]| {
+        let line = [&["ls", "http://h/mcp"][..], more].concat();
+        let Command::Ls(ls) = parse(&line)?.command else { panic!() };
+        Ok::<_, clap::Error>(ls.connect.era)
+    };
+    assert_eq!(era(&[]).unwrap(), Era::Auto);
+    assert_eq!(era(&["--era", "legacy"]).unwrap(), Era::Legacy);
+    assert_eq!(era(&["--era", "modern"]).unwrap(), Era::Modern);
+    assert!(era(&["--era", "2026-07-28"]).unwrap_err().to_string().contains("modern"));
+}

@@ -250,8 +250,9 @@ fn one_mistake_each() {
         ),
         (target("mcp: {command: x}\n        affinity: {header: Authorization}"), 6, &["a meaning of its own"]),
         (
-            gateway("listing: dynamic\n    targets: [{name: a, affinity: handle, mcp: {command: a}}]"),
-            4,
+            "gateways: [{name: a, listing: dynamic, targets: [{name: a, affinity: handle, mcp: {command: a}}]}]"
+                .to_owned(),
+            1,
             &["targets[0].affinity: `handle` adds to the tools", "take `listing: default`"],
         ),
         (

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sessiongate_protocol::members::Members;
-use sessiongate_protocol::modern::caching::{Caching, Scope};
+use sessiongate_protocol::modern::caching::Caching;
 use sessiongate_protocol::modern::envelope::{Envelope, LogLevel};
 use sessiongate_protocol::modern::request_state::{Binding, args_digest};
 use sessiongate_protocol::modern::{ladder, profile, results};
@@ -11,7 +11,6 @@ use sessiongate_protocol::{RawJson, Request, RequestId, ResponseBody, codes, jso
 
 use super::reply::Reply;
 use crate::gateway::Served;
-use crate::http::about;
 use crate::http::caller::Caller;
 
 /// A request, without its parameters.
@@ -25,8 +24,7 @@ pub struct Context {
     pub principal: Box<str>,
     /// The name or URI that the client wrote.
     pub name: Box<str>,
-    args: [u8; 32],
-    server_info: RawJson,
+    params: Option<RawJson>,
 }
 
 /// What cannot be executed, as the answer to a request that was understood: HTTP 200.
@@ -35,9 +33,6 @@ pub struct Refused {
     pub message: String,
     pub data: Option<serde_json::Value>,
 }
-
-/// Nothing that the gateway passes on may be kept: the target's own words on it are not known, or it has none.
-pub const UNCACHED: Caching = Caching { ttl_ms: 0, scope: Scope::Private };
 
 // === impl Context ===
 
@@ -55,9 +50,7 @@ impl Context {
             envelope,
             principal: caller.principal.as_str().into(),
             name: name.unwrap_or_default().into(),
-            args: params.map(args_digest).unwrap_or_default(),
-            server_info: RawJson::from_serialize(&about::server_info(&caller.gateway.gateway))
-                .unwrap_or(RawJson::EMPTY_OBJECT),
+            params: request.params.clone(),
             served: caller.gateway.clone(),
         }
     }
@@ -69,17 +62,22 @@ impl Context {
             principal: self.principal.as_bytes(),
             method: &self.method,
             name: &self.name,
-            args_digest: self.args,
+            args_digest: self.params.as_ref().map(args_digest).unwrap_or_default(),
         }
     }
 
     pub fn server_info(&self) -> &RawJson {
-        &self.server_info
+        &self.served.server_info
     }
 
     /// A complete result of a legacy target or of the gateway itself.
     pub fn complete(&self, result: &RawJson) -> Reply {
-        let result = results::to_modern(&self.method, result, &self.server_info, Some(UNCACHED));
+        self.complete_for(result, Caching::NONE)
+    }
+
+    /// The same, good for a while.
+    pub fn complete_for(&self, result: &RawJson, caching: Caching) -> Reply {
+        let result = results::to_modern(&self.method, result, self.server_info(), Some(caching));
         self.executed(ResponseBody::Result(result))
     }
 
@@ -115,9 +113,9 @@ impl Context {
     }
 
     /// What of the client's capabilities holds through the gateway: all but the extensions whose messages it does not
-    /// carry.
-    pub fn relayed_capabilities(&self) -> RawJson {
-        profile::relayed_capabilities(&self.envelope.client_capabilities)
+    /// carry to this target.
+    pub fn relayed_capabilities(&self, tasks: bool) -> RawJson {
+        profile::relayed_capabilities(&self.envelope.client_capabilities, tasks)
     }
 
     /// What a -32021 of a target asks for, if this request did not declare it.

@@ -2,9 +2,11 @@
 
 use actix_web::HttpResponse;
 use sessiongate_protocol::modern::ladder;
+use sessiongate_protocol::modern::tasks::EXTENSION;
 use sessiongate_protocol::{RawJson, Revision};
 
 use super::context::Context;
+use super::tasks;
 use crate::http::about;
 
 pub fn serve(context: &Context) -> HttpResponse {
@@ -13,6 +15,9 @@ pub fn serve(context: &Context) -> HttpResponse {
         "supportedVersions": ladder::supported(),
         "capabilities": about::capabilities(gateway, Revision::V2026_07_28),
     });
+    if tasks::offered(gateway) {
+        result["capabilities"]["extensions"] = serde_json::json!({EXTENSION: {}});
+    }
     if let Some(instructions) = about::instructions(gateway) {
         result["instructions"] = instructions.into();
     }

@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 
 use actix_web::HttpResponse;
+use sessiongate_actors::clock;
 use sessiongate_actors::settings::Listing;
 use sessiongate_protocol::cursor::{Cursor, CursorScope, ListKind};
 use sessiongate_protocol::members::Members;
+use sessiongate_protocol::modern::caching::Caching;
 use sessiongate_protocol::modern::results;
 use sessiongate_protocol::{RawJson, Request, codes};
 
@@ -25,10 +27,16 @@ pub async fn serve(
         return converse::list(caller, request.clone(), context).await;
     }
     let reply = match page(caller, list, request.params.as_ref()) {
-        Ok(page) => context.complete(&page),
+        Ok(page) => context.complete_for(&page, caching(caller, list)),
         Err(refused) => context.reply(refused),
     };
     Ok(reply.into_response())
+}
+
+/// What was asked for by a header is not in the key that clients cache by.
+fn caching(caller: &Caller<'_>, list: ListKind) -> Caching {
+    let caching = caller.gateway.gateway.catalogue().caching(list, clock::now());
+    if matches!(names::limit(caller.request), Ok(None)) { caching } else { caching.private() }
 }
 
 fn page(caller: &Caller<'_>, list: ListKind, params: Option<&RawJson>) -> Result<RawJson, Refused> {

@@ -15,6 +15,7 @@ mod park;
 mod pass;
 mod reply;
 mod route;
+mod tasks;
 mod turn;
 
 use actix_web::HttpResponse;
@@ -44,6 +45,7 @@ pub async fn serve(caller: &Caller<'_>, request: Request, envelope: Envelope) ->
     match &*request.method {
         "server/discover" => Ok(discover::serve(&context)),
         "subscriptions/listen" => listen::serve(caller, &request, context).await,
+        "tasks/get" | "tasks/update" | "tasks/cancel" => tasks::serve(caller, request, context).await,
         "tools/call" | "prompts/get" | "resources/read" | "completion/complete" => {
             if let Some(reply) = affinity::handle::run(caller, &context, request.params.as_ref()).await {
                 return Ok(reply?.into_response());

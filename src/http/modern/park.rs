@@ -31,10 +31,22 @@ pub struct Question {
 
 /// What a request that takes a call up again knows of what went before.
 pub struct Parked {
-    /// Questions that it answers.
+    /// Questions that the client was asked.
+    pub asked: Vec<RequestId>,
+    /// Those of them that it answers.
     pub answered: Vec<RequestId>,
     /// The last event that an earlier request has seen.
     pub through: u64,
+}
+
+// === impl Parked ===
+
+impl Parked {
+    /// Whether a question, which the stream has at this place, needs no answer any more. What an earlier request saw
+    /// and did not ask was answered before that, or taken back.
+    pub fn knows_answered(&self, question: &RequestId, seq: u64) -> bool {
+        self.answered.contains(question) || (seq <= self.through && !self.asked.contains(question))
+    }
 }
 
 // === impl Question ===
@@ -104,6 +116,11 @@ fn ask(translator: &Translator, requests: Vec<InputRequest>, park: &Park) -> Rep
     context.executed(ResponseBody::Result(result.write(context.server_info())))
 }
 
+/// The refusal of answers that nobody waits for any more.
+pub fn gone(context: &Context) -> Reply {
+    context.invalid("the call that waited for these answers is over: repeat it without `requestState`", "call_gone")
+}
+
 /// Takes a call up again.
 pub async fn resume(
     caller: &Caller<'_>,
@@ -127,9 +144,6 @@ pub async fn resume(
     if park.stream.is_empty() {
         return after_pages(caller, context, params, &park, &responses, routed).await;
     }
-    let gone = |context: &Context| {
-        context.invalid("the call that waited for these answers is over: repeat it without `requestState`", "call_gone")
-    };
     let (Some((after, through)), Some(call)) = (place(&park.stream), RequestId::from_raw(&park.call)) else {
         return Ok(Begun::Done(gone(&context)));
     };
@@ -163,7 +177,8 @@ pub async fn resume(
             Ok(attachment) => {
                 let running = Running::new(handle.clone(), call.clone());
                 let answered = answers.into_iter().filter_map(|answer| answer.id).collect();
-                let parked = Parked { answered, through };
+                let asked = park.questions.iter().map(|(_, id)| id.clone()).collect();
+                let parked = Parked { asked, answered, through };
                 let carrier = Carrier::again(caller, &park.session);
                 let translator = Translator { context, target: routed.target, carrier, call };
                 Begun::Runs(Box::new(Turn::new(translator, Session::of(handle), attachment, running, Some(parked))))

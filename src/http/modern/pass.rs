@@ -14,6 +14,7 @@ use sessiongate_protocol::jsonrpc::ErrorShape;
 use sessiongate_protocol::meta::{ProgressToken, Reference};
 use sessiongate_protocol::modern::envelope::{self, HopEnvelope};
 use sessiongate_protocol::modern::input_required::{InputRequired, ResultType};
+use sessiongate_protocol::modern::tasks as protocol_tasks;
 use sessiongate_protocol::modern::{errors, ladder, results};
 use sessiongate_protocol::text::short;
 use sessiongate_protocol::{Notification, RawJson, Response, ResponseBody, Revision, codes, jsonrpc, meta, progress};
@@ -24,6 +25,7 @@ use tokio::sync::mpsc;
 use super::context::Context;
 use super::reply::Reply;
 use super::route::{Routed, arguments};
+use super::tasks;
 use super::turn::Said;
 
 /// Notifications on their way to the client; a target whose client reads slowly waits.
@@ -39,6 +41,8 @@ pub struct Pass {
     answer: Pin<Box<dyn Future<Output = Result<Response, TargetError>> + Send>>,
     notes: mpsc::Receiver<Notification>,
     token: ProgressToken,
+    /// The target may answer with a task.
+    tasks: bool,
     keep_alive: Duration,
     started: Instant,
     /// For the log and the metrics: none while it runs.
@@ -60,14 +64,15 @@ impl Pass {
     /// Sends the request when it is first asked for what comes.
     pub fn new(context: Context, params: &RawJson, routed: Routed, exchange: Arc<dyn Exchange>) -> Self {
         let token = ProgressToken::integer(TOKENS.fetch_add(1, Ordering::Relaxed));
-        let request = outgoing(&context, params, &routed, &token);
+        let tasks = tasks::carried(&context, &routed.target);
+        let request = outgoing(&context, params, &routed, &token, tasks);
         let gateway = &context.served.gateway;
         let timeout = gateway.catalogue().target(&routed.target).map(|target| target.settings.call_timeout);
         let deadline = Instant::now() + timeout.unwrap_or(Duration::from_secs(60));
         let (sender, notes) = mpsc::channel(NOTES);
         let answer = Box::pin(async move { exchange.exchange(request, &Notes(sender), deadline).await });
         let keep_alive = context.served.timing.keep_alive;
-        Self { context, routed, answer, notes, token, keep_alive, started: Instant::now(), outcome: None }
+        Self { context, routed, answer, notes, token, tasks, keep_alive, started: Instant::now(), outcome: None }
     }
 
     /// What comes next. Nothing is lost where the future is dropped.
@@ -134,6 +139,15 @@ impl Pass {
     fn result(&self, result: &RawJson) -> (&'static str, Reply) {
         let may_ask = matches!(&*self.context.method, "tools/call" | "prompts/get" | "resources/read");
         match ResultType::of(result) {
+            ResultType::Complete | ResultType::Task if protocol_tasks::is_method(&self.context.method) => {
+                ("ok", self.passed(&protocol_tasks::told(result, &self.routed.exposed)))
+            }
+            ResultType::Task if self.tasks && &*self.context.method == "tools/call" => {
+                match tasks::created(&self.context, &self.routed.target, result) {
+                    Ok(handle) => ("task", self.passed(&handle)),
+                    Err(error) => ("protocol", self.failed(&format!("it answered with {error}"))),
+                }
+            }
             ResultType::Complete => {
                 let failed = &*self.context.method == "tools/call" && is_tool_error(result);
                 (if failed { "tool_error" } else { "ok" }, self.passed(result))
@@ -200,10 +214,10 @@ fn is_tool_error(result: &RawJson) -> bool {
 }
 
 /// The request on the next hop.
-fn outgoing(context: &Context, params: &RawJson, routed: &Routed, token: &ProgressToken) -> ModernRequest {
+fn outgoing(context: &Context, params: &RawJson, routed: &Routed, token: &ProgressToken, tasks: bool) -> ModernRequest {
     let hop = HopEnvelope {
         protocol_version: Revision::V2026_07_28.as_str(),
-        client_capabilities: &context.relayed_capabilities(),
+        client_capabilities: &context.relayed_capabilities(tasks),
         client_info: context.envelope.client_info.as_ref(),
         log_level: context.envelope.log_level,
         progress_token: context.envelope.progress_token.as_ref().map(|_| token),
@@ -211,6 +225,7 @@ fn outgoing(context: &Context, params: &RawJson, routed: &Routed, token: &Progre
     let params = envelope::write(Some(params), &hop);
     let renamed = match &*context.method {
         "tools/call" | "prompts/get" => meta::with_name(&params, &routed.name).ok(),
+        method if protocol_tasks::is_method(method) => Some(protocol_tasks::with_id(&params, &routed.name)),
         "completion/complete" => match meta::reference_of(&params) {
             Ok(Reference::Prompt(_)) => meta::with_reference(&params, &Reference::Prompt(routed.name.to_string())).ok(),
             _ => None,

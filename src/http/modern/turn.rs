@@ -62,6 +62,8 @@ pub struct Turn {
     last: EventId,
     questions: Vec<Question>,
     gather_until: Option<Instant>,
+    /// The reader said when to come back: only this connection ends, not the stream.
+    closing: bool,
     over: bool,
 }
 
@@ -221,6 +223,7 @@ impl Turn {
             last: start,
             questions: Vec::new(),
             gather_until: None,
+            closing: false,
             over: false,
         }
     }
@@ -236,11 +239,19 @@ impl Turn {
                 },
             };
             let Some(frame) = frame else {
-                self.translator.stays();
+                if self.closing {
+                    self.translator.stays();
+                }
                 let context = &self.translator.context;
-                let end = context.failed("another request took this call over, or the gateway is shutting down");
+                let end = match (self.closing, &self.resumed) {
+                    (true, _) => context.failed("another request took this call over, or the gateway is shutting down"),
+                    // A stream that ends by itself and without a response is that of a cancelled call.
+                    (false, Some(_)) => park::gone(context),
+                    (false, None) => context.failed("the call was cancelled"),
+                };
                 return self.end(end);
             };
+            self.closing = frame.starts_with(b"retry:");
             let Some((id, data)) = sse::read_back(&frame) else {
                 if frame.starts_with(b":") {
                     return Said::Comment(frame);
@@ -266,7 +277,7 @@ impl Turn {
     }
 
     fn asked(&mut self, earlier: EventId, request: Request) {
-        let answered = self.resumed.as_ref().is_some_and(|parked| parked.answered.contains(&request.id));
+        let answered = self.resumed.as_ref().is_some_and(|parked| parked.knows_answered(&request.id, self.last.seq));
         if answered || self.questions.iter().any(|known| known.id == request.id) {
             return;
         }

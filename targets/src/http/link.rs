@@ -96,6 +96,7 @@ impl Link for HttpLink {
     async fn call(&self, id: i64, body: Bytes, deadline: Instant) -> Result<CallReply, TargetError> {
         self.session.check_open()?;
         until(deadline, async {
+            self.listener.answered().await;
             let answer = self.session.send(body).await?;
             self.session.answer(answer, id).await
         })

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use http::StatusCode;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::body;
@@ -16,9 +18,10 @@ use crate::error::TargetError;
 use crate::link::{LinkEvent, Listening, Origin};
 
 /// The background task of one link; ends with it.
-#[derive(Default)]
 pub(crate) struct Listener {
     task: Mutex<Option<Task>>,
+    /// False from the first GET until the target answered it.
+    answered: Arc<watch::Sender<bool>>,
     /// The target said that it has no such stream: asking again would not change it.
     none_offered: Arc<AtomicBool>,
 }
@@ -36,19 +39,43 @@ enum Next {
     Gone,
 }
 
+/// The longest that a call waits for the standing stream to be there: some targets answer its head late.
+const HEAD_TIME: Duration = Duration::from_millis(250);
+
+impl Default for Listener {
+    fn default() -> Self {
+        Self { task: Mutex::default(), answered: Arc::new(watch::Sender::new(true)), none_offered: Arc::default() }
+    }
+}
+
 // === impl Listener ===
 
 impl Listener {
+    /// A target that asks or logs on the standing stream in the middle of a call drops what it has to say while there is
+    /// none: a call that comes with the stream waits for it.
+    pub(crate) async fn answered(&self) {
+        if *self.answered.borrow() {
+            return;
+        }
+        let mut answered = self.answered.subscribe();
+        let _ = tokio::time::timeout(HEAD_TIME, answered.wait_for(|answered| *answered)).await;
+    }
+
     /// Starts or stops; idempotent.
     pub(crate) fn set(&self, session: &Arc<Session>, listening: Listening) {
         let mut task = self.task.lock();
         match listening {
-            Listening::Off => *task = None,
+            Listening::Off => {
+                *task = None;
+                self.answered.send_replace(true);
+            }
             Listening::On if task.as_ref().is_some_and(|task| !task.0.is_finished()) => {}
             Listening::On if self.none_offered.load(Ordering::Relaxed) => {}
             Listening::On => {
                 let (session, none_offered) = (Arc::clone(session), Arc::clone(&self.none_offered));
-                *task = Some(Task(tokio::spawn(async move { listen(&session, &none_offered).await })));
+                let answered = Arc::clone(&self.answered);
+                answered.send_replace(false);
+                *task = Some(Task(tokio::spawn(async move { listen(&session, &none_offered, &answered).await })));
             }
         }
     }
@@ -62,10 +89,10 @@ impl Drop for Task {
 
 // === the task ===
 
-async fn listen(session: &Session, none_offered: &AtomicBool) {
+async fn listen(session: &Session, none_offered: &AtomicBool, answered: &watch::Sender<bool>) {
     let mut cursor = Cursor::new(None);
     loop {
-        match connection(session, &mut cursor, none_offered).await {
+        match connection(session, &mut cursor, none_offered, answered).await {
             Next::Again => tokio::time::sleep(cursor.delay()).await,
             Next::Stop => return,
             Next::Gone => {
@@ -76,9 +103,16 @@ async fn listen(session: &Session, none_offered: &AtomicBool) {
     }
 }
 
-async fn connection(session: &Session, cursor: &mut Cursor, none_offered: &AtomicBool) -> Next {
+async fn connection(
+    session: &Session,
+    cursor: &mut Cursor,
+    none_offered: &AtomicBool,
+    answered: &watch::Sender<bool>,
+) -> Next {
     let name = &session.endpoint.name;
-    let answer = match session.get(cursor).await {
+    let answer = session.get(cursor).await;
+    answered.send_replace(true);
+    let answer = match answer {
         Ok(answer) => answer,
         Err(error) => {
             let failures = cursor.fail();

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3.11
-"""FastMCP's client, on the handshake era: `fastmcp_client.py URL [--fixture-prefix P] [--many] [--only CHECK]`."""
+"""FastMCP's client, on either era: `fastmcp_client.py URL [--era modern] …`, options in python_checks.py."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,10 @@ from mcp import MCPError
 from pydantic import BaseModel
 
 import python_checks
+import python_modern
 from python_cut import cutting_transport
+from python_host import Watching
+from python_modern import ModernWays
 
 
 def wire(model):
@@ -29,7 +32,7 @@ async def plain(awaitable):
         raise python_checks.RpcError(error.error.code, error.error.message, error.error.data) from error
 
 
-class Session:
+class Session(Watching):
     def __init__(self, inner, host, session_id, about):
         self.inner, self.host, self.session_id, self.about = inner, host, session_id, about
 
@@ -84,7 +87,26 @@ class Session:
         return await plain(self.inner.complete_mcp(reference, {"name": argument, "value": value}))
 
 
+class ModernSession(ModernWays, Session):
+    async def call(self, name, arguments, progress=None):
+        async def on_progress(value, total, message):
+            progress(value, total, message)
+
+        return await plain(self.inner.call_tool_mcp(name, arguments, progress_handler=on_progress if progress else None, meta=self.meta()))
+
+    async def call_and_cancel(self, name, arguments):
+        call = asyncio.create_task(self.inner.call_tool_mcp(name, arguments))
+        # Something answered after it shows that the call has had the time to arrive.
+        await self.inner.list_prompts_mcp()
+        await asyncio.sleep(0.2)
+        call.cancel()
+        with contextlib.suppress(asyncio.CancelledError, MCPError):
+            await call
+
+
 class Adapter:
+    eras = ("legacy", "modern")
+    revisions = ("2025-11-25",)
     cutter = staticmethod(cutting_transport(httpx2))
 
     @contextlib.asynccontextmanager
@@ -119,10 +141,13 @@ class Adapter:
             elicitation_handler=elicit,
             log_handler=log,
             message_handler=message,
-            mode="legacy",
+            mode="auto" if self.options.era == "modern" else "legacy",
             init_timeout=python_checks.CHECK_LIMIT_S,
         )
         async with client:
+            if self.options.era == "modern":
+                yield ModernSession(client, host, lambda: None, python_modern.about(client))
+                return
             answer = client.initialize_result
             about = f"{answer.server_info.name} {answer.server_info.version}, {answer.protocol_version}"
             yield Session(client, host, lambda: session_ids[0] if session_ids else None, about)

@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
-# The MCP Inspector's command line as a client: `inspector.sh URL [--fixture-prefix P] [--many] [--only CHECK]`.
+# The MCP Inspector's command line as a client: `inspector.sh URL [--era legacy|modern] [--fixture-prefix P] [--only CHECK]`.
 # One JSON line per check, like the other clients; exit 1 when one failed.
 set -uo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=$here/../.cache
 limit=30
-url= prefix= only=
+url= prefix= only= era=legacy
 while [ $# -gt 0 ]; do
   case $1 in
     --fixture-prefix) prefix=$2; shift 2 ;;
     --only) only="$only $2 "; shift 2 ;;
+    --era) era=$2; shift 2 ;;
+    --server-era | --touch) shift 2 ;;
     --many) shift ;;
     *) url=$1; shift ;;
   esac
@@ -24,7 +26,7 @@ failed=0
 # The Inspector keeps a catalogue of servers in the home folder; this run's home is its own.
 inspect() {
   HOME="$scratch" MCP_CATALOG_PATH="$scratch/catalog.json" timeout "$limit" "$cache/bin/node" \
-    "$cache/npm/inspector/node_modules/@modelcontextprotocol/inspector/$entry" --cli "$url" --transport http "$@"
+    "$cache/npm/inspector/node_modules/@modelcontextprotocol/inspector/$entry" --cli "$url" --transport http --protocol-era "$era" "$@"
 }
 entry=$("$cache/bin/node" -p 'Object.values(require(process.argv[1]).bin)[0]' "$cache/npm/inspector/node_modules/@modelcontextprotocol/inspector/package.json")
 

@@ -6,18 +6,22 @@ result over as wire-shaped JSON, so that the checks read the same for both lines
 
 import argparse
 import asyncio
+import contextlib
 import json
 import traceback
 import urllib.error
 import urllib.request
+import uuid
 import warnings
 
 import anyio
 
+from python_host import CLIENT_LACKS, POLL_S, SERVER_LACKS, Host, RpcError, Skip, fill, flat, need, text_of, until
+
 URL_ELICITATION_REQUIRED = -32042
+INVALID_PARAMS, RESOURCE_NOT_FOUND = -32602, -32002
 # Bounds one check, and each adapter's initialize.
 CHECK_LIMIT_S = 30
-POLL_S = 0.05
 CONCURRENT_CALLS = 16
 MANY_TOOLS = 250
 LOG_LINES = 5
@@ -30,6 +34,11 @@ class Checks:
         self.adapter, self.options, self.failed = adapter, options, 0
         self.prefix = options.fixture_prefix
         self.tools = set()
+        self.first = "discover" if options.era == "modern" else "initialize"
+        lacks = CLIENT_LACKS.get("2026-07-28" if options.era == "modern" else options.revision, {})
+        self.lacks = {**lacks, **SERVER_LACKS.get(options.server_era, {})}
+        # Whether a question can reach the client as an error, which only two legacy sides do.
+        self.legacy_only = "modern" not in (options.era, options.server_era)
 
     # --- reporting ---
 
@@ -40,6 +49,8 @@ class Checks:
     async def run(self, name, body, *arguments):
         if self.options.only and name not in self.options.only:
             return
+        if name in self.lacks:
+            return self.say(name, "lacks", self.lacks[name])
         try:
             with anyio.fail_after(CHECK_LIMIT_S):
                 detail = await body(*arguments)
@@ -126,6 +137,21 @@ class Checks:
             return str(error)
         need(result.get("isError"), result)
 
+    async def refused(self, code, awaitable):
+        try:
+            result = await awaitable
+        except RpcError as error:
+            need(error.code == code and error.message, f"wanted {code}, got {error}")
+            return str(error)
+        raise AssertionError(f"wanted {code}, got {flat(result)[:300]}")
+
+    async def unknown_prompt(self, session):
+        return await self.refused(INVALID_PARAMS, session.get_prompt(self.named("no_such_prompt"), {}))
+
+    async def unknown_resource(self, session):
+        code = INVALID_PARAMS if self.options.era == "modern" else RESOURCE_NOT_FOUND
+        return await self.refused(code, session.read("test://no-such-resource"))
+
     async def whoami(self, session):
         return text_of(await self.good(session, "sg_whoami"))[:300]
 
@@ -171,7 +197,8 @@ class Checks:
         await session.set_level("emergency")
         session.host.logs.clear()
         await self.good(session, "sg_log", {"count": LOG_LINES, "level": "info"})
-        await session.ping()
+        # Something answered later shows that a line on its way would have come.
+        await self.good(session, "test_simple_text")
         need(not session.host.logs, f"the level was not honoured: {session.host.logs}")
         await session.set_level("debug")
 
@@ -208,20 +235,53 @@ class Checks:
         host.answer = lambda params: {"action": "accept"}
         result = await self.good(session, "sg_elicit_url")
         asked = [p for p in host.asked if p.get("mode") == "url"]
-        need(asked and asked[0].get("url", "").startswith("http") and asked[0].get("elicitationId"), host.asked)
+        need(len(asked) == 1 and asked[0].get("url", "").startswith("http"), host.asked)
         need("accept" in flat(result), result)
-        await until(lambda: host.saw("notifications/elicitation/complete", elicitationId=asked[0]["elicitationId"]), "notifications/elicitation/complete")
+        if self.options.era == "legacy":
+            need(asked[0].get("elicitationId"), "no elicitationId")
+        # A modern server says nothing of that kind, and a modern client has no place for it.
+        if self.legacy_only:
+            await until(lambda: host.saw("notifications/elicitation/complete", elicitationId=asked[0]["elicitationId"]), "notifications/elicitation/complete")
 
     async def url_required(self, session):
+        # A name of its own, since clients may share the server's session.
+        once = {"key": uuid.uuid4().hex}
+        if not self.legacy_only:
+            host = session.host
+            host.asked.clear()
+            host.answer = lambda params: {"action": "accept"}
+            await self.good(session, "sg_url_required", once)
+            need([p.get("mode") for p in host.asked] == ["url"], host.asked)
+            return
         try:
-            result = await self.call(session, "sg_url_required")
+            result = await self.call(session, "sg_url_required", once)
         except RpcError as error:
             need(error.code == URL_ELICITATION_REQUIRED, f"{error}")
             elicitations = (error.data or {}).get("elicitations", [])
             need(elicitations and elicitations[0].get("url") and elicitations[0].get("elicitationId"), error.data)
         else:
             raise AssertionError(f"answered at once: {flat(result)[:300]}")
-        await self.good(session, "sg_url_required")
+        await self.good(session, "sg_url_required", once)
+
+    async def rounds(self, session):
+        """Three questions, one after the other, each made of the answers before it."""
+        host = session.host
+        host.asked.clear()
+        host.answer = lambda params: {"action": "accept", "content": fill(params)}
+        await self.good(session, "sg_rounds", {"rounds": 3})
+        # A gateway may put the target's name before it.
+        need([p["message"].partition("Round ")[2][:1] for p in host.asked] == ["1", "2", "3"], host.asked)
+
+    async def prompt_asks(self, session):
+        name = self.named("test_input_required_result_prompt")
+        items, _ = await self.pages(session.list_prompts, "prompts")
+        if name not in [p["name"] for p in items]:
+            raise Skip("the server offers no prompt that asks")
+        host = session.host
+        host.asked.clear()
+        host.answer = lambda params: {"action": "accept", "content": fill(params)}
+        result = await session.get_prompt(name, {})
+        need(host.asked and result["messages"], result)
 
     async def sampling(self, session):
         need("forty-two" in flat(await self.good(session, "sg_sample")), "the sampled text is not in the answer")
@@ -242,24 +302,27 @@ class Checks:
                 await asyncio.sleep(POLL_S)
 
     async def subscription(self, session):
-        await session.subscribe("test://watched-resource")
-        if self.named("sg_touch") in self.tools:
-            await self.good(session, "sg_touch", {"uri": "test://watched-resource"})
-            await until(lambda: session.host.saw("notifications/resources/updated", uri="test://watched-resource"), "resources/updated")
-        await session.unsubscribe("test://watched-resource")
-        if self.named("sg_touch") not in self.tools:
-            raise Skip("subscribed and unsubscribed; the server offers no sg_touch")
+        uri = "test://watched-resource"
+        async with session.watching(uri):
+            if self.options.touch:
+                await asyncio.to_thread(self.touch, uri)
+            else:
+                await self.good(session, "sg_touch", {"uri": uri})
+            await until(lambda: session.host.saw("notifications/resources/updated", uri=uri), "resources/updated")
+
+    def touch(self, uri):
+        urllib.request.urlopen(urllib.request.Request(self.options.touch, data=uri.encode(), method="POST"), timeout=10).close()
 
     async def list_changed(self, session):
         session.host.notices.clear()
-        await self.good(session, "sg_toggle_tool")
-        await until(lambda: session.host.saw("notifications/tools/list_changed"), "tools/list_changed")
-        before = self.tools
-        items, _ = await self.pages(session.list_tools, "tools")
+        async with session.watching_tools():
+            await self.good(session, "sg_toggle_tool")
+            await until(lambda: session.host.saw("notifications/tools/list_changed"), "tools/list_changed")
+            items, _ = await self.pages(session.list_tools, "tools")
+            await self.good(session, "sg_toggle_tool")
         names = {t["name"] for t in items}
-        need(names != before, "the list did not change")
-        await self.good(session, "sg_toggle_tool")
-        return sorted(names ^ before)
+        need(names != self.tools, "the list did not change")
+        return sorted(names ^ self.tools)
 
     async def completion(self, session):
         result = await session.complete_prompt(self.named("test_prompt_with_arguments"), "arg1", "")
@@ -328,9 +391,11 @@ class Checks:
             try:
                 session = await stack.enter_async_context(self.adapter.connect(self.options.url, Host()))
             except Exception as error:
-                self.say("initialize", False, f"{type(error).__name__}: {error}"[:900])
+                while isinstance(error, ExceptionGroup):
+                    error = error.exceptions[0]
+                self.say(self.first, False, f"{type(error).__name__}: {error}"[:900])
                 return
-            self.say("initialize", True, session.about)
+            self.say(self.first, True, session.about)
             await self.run("ping", session.ping)
             only, self.options.only = self.options.only, None
             await self.run("tools-list", self.tools_list, session)
@@ -342,6 +407,8 @@ class Checks:
                 ("call-text", self.call_text),
                 ("tool-error", self.tool_error),
                 ("unknown-tool", self.unknown_tool),
+                ("unknown-prompt", self.unknown_prompt),
+                ("unknown-resource", self.unknown_resource),
                 ("whoami", self.whoami),
                 ("counter", self.counter),
                 ("big-result", self.big),
@@ -355,6 +422,8 @@ class Checks:
                 ("elicit-two", self.elicit_two),
                 ("elicit-url", self.elicit_url),
                 ("url-required", self.url_required),
+                ("elicit-rounds", self.rounds),
+                ("elicit-in-prompt", self.prompt_asks),
                 ("sampling", self.sampling),
                 ("roots", self.roots),
                 ("cancellation", self.cancellation),
@@ -376,7 +445,14 @@ def main(adapter):
     parser.add_argument("--fixture-prefix", default="", help="what stands before the fixtures' tool and prompt names")
     parser.add_argument("--many", action="store_true", help="the server must offer its 250 extra tools")
     parser.add_argument("--only", action="append", help="run this check only; may be repeated")
-    checks = Checks(adapter, parser.parse_args())
+    parser.add_argument("--era", choices=adapter.eras, default="legacy", help="the era that the client speaks")
+    parser.add_argument("--revision", choices=adapter.revisions, default=adapter.revisions[0], help="what a legacy client asks for")
+    parser.add_argument("--server-era", choices=("2025-06-18", "legacy", "modern"), help="what the server at the far end speaks [default: the client's era]")
+    parser.add_argument("--touch", metavar="URL", help="where the server is told of a changed resource [default: a tool]")
+    options = parser.parse_args()
+    options.server_era = options.server_era or options.era
+    adapter.options = options
+    checks = Checks(adapter, options)
     # The 2.x line warns about what the newest revision dropped; this is about the revisions that have it.
     warnings.simplefilter("ignore")
     asyncio.run(checks.all())

@@ -1,26 +1,29 @@
 """What the Python clients' checks stand on: the client's side of a conversation, errors, waiting, and what an era lacks."""
 
 import asyncio
+import contextlib
 import json
 
 import anyio
 
 POLL_S = 0.05
 
-# Checks that a revision has no place for, with the reason; they are named as skipped and never left out.
+# Checks that a revision has no place for, with the reason; each is named as lacking and never left out.
+NO_URLS = "URL elicitation came with 2025-11-25"
+NO_RESUMPTION = "2026-07-28 has no resumption: a closed stream is a call given up"
+NO_PROMPT = "the reference server has a prompt that asks in 2026-07-28 only"
 CLIENT_LACKS = {
-    "2025-06-18": {
-        "elicit-url": "URL elicitation came with 2025-11-25",
-        "url-required": "URL elicitation came with 2025-11-25",
-    },
+    "2025-06-18": {"elicit-url": NO_URLS, "url-required": NO_URLS},
     "2026-07-28": {
         "ping": "2026-07-28 has no ping",
-        "server-closes-mid-call": "2026-07-28 has no resumption: a closed stream is a call given up",
-        "resume-after-cut": "2026-07-28 has no resumption: a closed stream is a call given up",
+        "server-closes-mid-call": NO_RESUMPTION,
+        "resume-after-cut": NO_RESUMPTION,
         "terminate": "2026-07-28 has no sessions",
     },
 }
 SERVER_LACKS = {
+    "legacy": {"elicit-in-prompt": NO_PROMPT},
+    "2025-06-18": {"elicit-in-prompt": NO_PROMPT, "elicit-url": NO_URLS, "url-required": NO_URLS},
     "modern": {
         "counter": "a server of 2026-07-28 keeps nothing between two calls",
         "server-closes-mid-call": "a server of 2026-07-28 cannot close a stream and have it resumed",
@@ -38,6 +41,21 @@ class RpcError(Exception):
     def __init__(self, code, message, data):
         super().__init__(f"{code}: {message}")
         self.code, self.message, self.data = code, message, data
+
+
+class Watching:
+    """The legacy ways to hear of changes, for a session class that subscribes; `ModernWays` has the others."""
+
+    @contextlib.asynccontextmanager
+    async def watching(self, uri):
+        await self.subscribe(uri)
+        yield
+        await self.unsubscribe(uri)
+
+    @contextlib.asynccontextmanager
+    async def watching_tools(self):
+        # Changes of lists come unasked.
+        yield
 
 
 class Host:

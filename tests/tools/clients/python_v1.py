@@ -1,5 +1,5 @@
 #!/usr/bin/env python3.11
-"""The official Python SDK, 1.x line, as a client: `python_v1.py URL [--fixture-prefix P] [--many] [--only CHECK]`."""
+"""The official Python SDK, 1.x line, as a client: `python_v1.py URL [--revision 2025-06-18] …`, options in python_checks.py."""
 
 import asyncio
 import contextlib
@@ -13,6 +13,7 @@ from pydantic import AnyUrl
 
 import python_checks
 from python_cut import cutting_transport
+from python_host import Watching
 
 
 def wire(model):
@@ -27,7 +28,7 @@ async def plain(awaitable):
         raise python_checks.RpcError(error.error.code, error.error.message, error.error.data) from error
 
 
-class Session:
+class Session(Watching):
     def __init__(self, inner, host, session_id, about):
         self.inner, self.host, self.session_id, self.about = inner, host, session_id, about
 
@@ -94,10 +95,15 @@ class Session:
 
 
 class Adapter:
+    eras = ("legacy",)
+    revisions = ("2025-11-25", "2025-06-18")
     cutter = staticmethod(cutting_transport(httpx))
 
     @contextlib.asynccontextmanager
     async def connect(self, url, host, transport=None):
+        # `initialize` asks for what this constant says; the line has no option for it.
+        types.LATEST_PROTOCOL_VERSION = self.options.revision
+
         async def sample(_, params):
             return types.CreateMessageResult.model_validate(await host.sample(wire(params)))
 
@@ -128,6 +134,8 @@ class Adapter:
             ) as inner:
                 with anyio.fail_after(python_checks.CHECK_LIMIT_S):
                     answer = await inner.initialize()
+                if answer.protocolVersion != self.options.revision:
+                    raise RuntimeError(f"asked for {self.options.revision}, got {answer.protocolVersion}")
                 about = f"{answer.serverInfo.name} {answer.serverInfo.version}, {answer.protocolVersion}"
                 yield Session(inner, host, session_id, about)
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3.11
-"""The official Python SDK, 2.x line, as a client of the handshake era: `python_v2.py URL [--fixture-prefix P] [--many] [--only CHECK]`."""
+"""The official Python SDK, 2.x line, as a client of either era: `python_v2.py URL [--era modern] …`, options in python_checks.py."""
 
 import asyncio
 import contextlib
@@ -7,12 +7,15 @@ import sys
 
 import anyio
 import httpx2
-from mcp import ClientSession, MCPError, types
+from mcp import Client, ClientSession, MCPError, types
 from mcp.client.streamable_http import streamable_http_client
 from pydantic import BaseModel
 
 import python_checks
+import python_modern
 from python_cut import cutting_transport
+from python_host import Watching
+from python_modern import ModernWays
 
 
 def wire(model):
@@ -27,7 +30,7 @@ async def plain(awaitable):
         raise python_checks.RpcError(error.error.code, error.error.message, error.error.data) from error
 
 
-class Session:
+class Session(Watching):
     def __init__(self, inner, host, session_id, about):
         self.inner, self.host, self.session_id, self.about = inner, host, session_id, about
 
@@ -90,7 +93,31 @@ class Session:
         return await plain(self.inner.complete(reference, {"name": argument, "value": value}))
 
 
+class ModernSession(ModernWays, Session):
+    """The SDK's `Client`, which answers `input_required` itself."""
+
+    async def list_tools(self, cursor):
+        return await plain(self.inner.list_tools(cursor=cursor))
+
+    async def list_prompts(self, cursor):
+        return await plain(self.inner.list_prompts(cursor=cursor))
+
+    async def list_resources(self, cursor):
+        return await plain(self.inner.list_resources(cursor=cursor))
+
+    async def list_templates(self, cursor):
+        return await plain(self.inner.list_resource_templates(cursor=cursor))
+
+    async def call(self, name, arguments, progress=None):
+        async def on_progress(value, total, message):
+            progress(value, total, message)
+
+        return await plain(self.inner.call_tool(name, arguments, progress_callback=on_progress if progress else None, meta=self.meta()))
+
+
 class Adapter:
+    eras = ("legacy", "modern")
+    revisions = ("2025-11-25",)
     cutter = staticmethod(cutting_transport(httpx2))
 
     @contextlib.asynccontextmanager
@@ -117,20 +144,24 @@ class Adapter:
             session_ids.extend(filter(None, [response.headers.get("mcp-session-id")]))
 
         client = httpx2.AsyncClient(transport=transport, timeout=httpx2.Timeout(30, read=120), trust_env=False, event_hooks={"response": [keep_session_id]})
-        async with client, streamable_http_client(url, http_client=client) as (read, write):
-            async with ClientSession(
-                read,
-                write,
-                sampling_callback=sample,
-                elicitation_callback=elicit,
-                list_roots_callback=roots,
-                logging_callback=log,
-                message_handler=message,
-            ) as inner:
-                with anyio.fail_after(python_checks.CHECK_LIMIT_S):
-                    answer = await inner.initialize()
-                about = f"{answer.server_info.name} {answer.server_info.version}, {answer.protocol_version}"
-                yield Session(inner, host, lambda: session_ids[0] if session_ids else None, about)
+        callbacks = {
+            "sampling_callback": sample,
+            "elicitation_callback": elicit,
+            "list_roots_callback": roots,
+            "logging_callback": log,
+            "message_handler": message,
+        }
+        if self.options.era == "modern":
+            # Cached lists would hide what the far end says.
+            modern = Client(streamable_http_client(url, http_client=client), **callbacks, cache=None, mode="auto")
+            async with client, modern:
+                yield ModernSession(modern, host, lambda: None, python_modern.about(modern))
+            return
+        async with client, streamable_http_client(url, http_client=client) as (read, write), ClientSession(read, write, **callbacks) as inner:
+            with anyio.fail_after(python_checks.CHECK_LIMIT_S):
+                answer = await inner.initialize()
+            about = f"{answer.server_info.name} {answer.server_info.version}, {answer.protocol_version}"
+            yield Session(inner, host, lambda: session_ids[0] if session_ids else None, about)
 
 
 if __name__ == "__main__":

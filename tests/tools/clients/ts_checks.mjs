@@ -1,136 +1,18 @@
 // What both TypeScript clients check against the reference server's fixtures. A client script gives an adapter
 // (see ts_v1.mjs) that opens sessions with its SDK's own classes. The Python twin is python_checks.py: the same checks, the same names.
 
+import { randomUUID } from 'node:crypto';
+import { CLIENT_LACKS, Cutter, Host, SERVER_LACKS, Skip, fill, flat, need, pause, textOf, until, within } from './ts_host.mjs';
+
 const URL_ELICITATION_REQUIRED = -32042;
+const INVALID_PARAMS = -32602;
+const RESOURCE_NOT_FOUND = -32002;
 const CHECK_LIMIT_MS = 30_000;
-const POLL_MS = 50;
 const CONCURRENT_CALLS = 16;
 const MANY_TOOLS = 250;
 const LOG_LINES = 5;
 const RESUME_STEPS = 8;
 const CUT_AFTER_EVENTS = 3;
-
-class Skip extends Error {}
-
-// === helpers ===
-
-const flat = (value) => JSON.stringify(value);
-const textOf = (result) => (result.content ?? []).filter((c) => c.type === 'text').map((c) => c.text).join('\n');
-
-function need(condition, detail) {
-  if (!condition) throw new Error(typeof detail === 'string' ? detail : flat(detail).slice(0, 600));
-}
-
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-// Waits for a condition, since notifications come in their own time.
-async function until(condition, what, limit = 10_000) {
-  const end = Date.now() + limit;
-  while (!(await condition())) {
-    need(Date.now() < end, `never came: ${what}`);
-    await pause(POLL_MS);
-  }
-}
-
-async function within(limit, promise) {
-  let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no end within ${limit / 1000} s`)), limit);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-// A valid answer to a requested schema: defaults first, else something of the right type.
-function fill(params) {
-  const formats = { email: 'ada@example.com', uri: 'https://example.com/', date: '2026-01-02', 'date-time': '2026-01-02T03:04:05Z' };
-  const one = (schema) => {
-    if ('default' in schema) return schema.default;
-    if (schema.enum) return schema.enum[0];
-    if (schema.oneOf) return schema.oneOf[0].const;
-    if (schema.type === 'array') return [schema.items.enum?.[0] ?? schema.items.anyOf[0].const];
-    if (schema.type === 'integer' || schema.type === 'number') return schema.minimum ?? 1;
-    if (schema.type === 'boolean') return true;
-    return formats[schema.format] ?? 'Ada Lovelace'.slice(0, schema.maxLength);
-  };
-  return Object.fromEntries(Object.entries(params.requestedSchema?.properties ?? {}).map(([name, schema]) => [name, one(schema)]));
-}
-
-// The client's side of the conversation: answers questions by the check's wish and remembers what arrived.
-export class Host {
-  answer = () => ({ action: 'decline' });
-  asked = [];
-  logs = [];
-  notices = [];
-  roots = [
-    { uri: 'file:///work/alpha', name: 'alpha' },
-    { uri: 'file:///work/beta', name: 'beta' },
-  ];
-
-  elicit(params) {
-    this.asked.push(params);
-    return this.answer(params);
-  }
-
-  sample(params) {
-    this.asked.push(params);
-    return { role: 'assistant', model: 'fixture-model', stopReason: 'endTurn', content: { type: 'text', text: 'sampled: forty-two' } };
-  }
-
-  notice({ method, params }) {
-    if (method === 'notifications/message') this.logs.push(params);
-    this.notices.push([method, params ?? {}]);
-  }
-
-  saw(method, wanted = {}) {
-    return this.notices.some(([m, p]) => m === method && Object.entries(wanted).every(([k, v]) => p[k] === v));
-  }
-}
-
-// A fetch that can cut an event stream in the middle, as a bad network does.
-export class Cutter {
-  after = undefined;
-  cuts = 0;
-  eventIds = 0;
-  resumed = false;
-
-  // The next POST answered with an event stream loses its connection after that many events with data.
-  arm(after) {
-    this.after = after;
-  }
-
-  fetch = async (url, init) => {
-    if (new Headers(init?.headers).has('last-event-id')) this.resumed = true;
-    const response = await fetch(url, init);
-    const sse = (response.headers.get('content-type') ?? '').includes('text/event-stream');
-    if (this.after === undefined || init?.method !== 'POST' || !sse) return response;
-    const after = this.after;
-    this.after = undefined;
-    const reader = response.body.getReader();
-    const decoder = new TextDecoder();
-    let seen = 0;
-    const body = new ReadableStream({
-      pull: async (controller) => {
-        if (seen >= after) {
-          this.cuts += 1;
-          await reader.cancel();
-          controller.error(new TypeError('terminated: cut by the test'));
-          return;
-        }
-        const { done, value } = await reader.read();
-        if (done) return controller.close();
-        const text = decoder.decode(value, { stream: true });
-        this.eventIds += (text.match(/^id:/gm) ?? []).length;
-        seen += (text.match(/^data: *\{/gm) ?? []).length;
-        controller.enqueue(value);
-      },
-    });
-    return new Response(body, { status: response.status, headers: response.headers });
-  };
-}
 
 // === the checks ===
 
@@ -141,6 +23,11 @@ class Checks {
   constructor(adapter, options) {
     this.adapter = adapter;
     this.options = options;
+    this.first = options.era === 'modern' ? 'discover' : 'initialize';
+    this.modern = options.era === 'modern';
+    this.lacks = { ...CLIENT_LACKS[this.modern ? '2026-07-28' : options.revision], ...SERVER_LACKS[options.serverEra] };
+    // Whether a question can reach the client as an error, which only two legacy sides do.
+    this.legacyOnly = options.era !== 'modern' && options.serverEra !== 'modern';
   }
 
   say(check, ok, detail = null) {
@@ -150,6 +37,7 @@ class Checks {
 
   async run(name, body) {
     if (this.options.only.length && !this.options.only.includes(name) && name !== 'tools-list') return;
+    if (name in this.lacks) return this.say(name, 'lacks', this.lacks[name]);
     try {
       this.say(name, true, (await within(CHECK_LIMIT_MS, body())) ?? null);
     } catch (error) {
@@ -212,6 +100,17 @@ class Checks {
     need(result.isError, result);
   }
 
+  async refused(code, promise) {
+    let result;
+    try {
+      result = await promise;
+    } catch (error) {
+      need(error.code === code && error.message, `wanted ${code}, got ${error.code} ${error.message}`);
+      return `${error.code}: ${error.message}`;
+    }
+    throw new Error(`wanted ${code}, got ${flat(result).slice(0, 300)}`);
+  }
+
   async progressOf(client, steps, delay, more = {}) {
     const seen = [];
     await this.good(client, 'sg_progress', { steps, delay_ms: delay }, { onprogress: (p) => seen.push(p.progress), ...more });
@@ -222,19 +121,20 @@ class Checks {
   }
 
   async logging(client, host) {
-    await client.setLoggingLevel('debug');
+    await this.adapter.setLevel(client, 'debug');
     host.logs.length = 0;
     const args = { count: LOG_LINES, level: 'info' };
     await this.good(client, 'sg_log', args);
     await until(() => host.logs.length >= LOG_LINES, `${LOG_LINES} log messages`);
     const lines = host.logs.filter((m) => m.level === 'info').map((m) => m.data.line);
     need(flat(lines) === flat([...Array(LOG_LINES).keys()]), `messages lost, doubled or out of order: ${lines}`);
-    await client.setLoggingLevel('emergency');
+    await this.adapter.setLevel(client, 'emergency');
     host.logs.length = 0;
     await this.good(client, 'sg_log', args);
-    await client.ping();
+    // Something answered later shows that a line on its way would have come.
+    await this.good(client, 'test_simple_text');
     need(host.logs.length === 0, `the level was not honoured: ${flat(host.logs)}`);
-    await client.setLoggingLevel('debug');
+    await this.adapter.setLevel(client, 'debug');
   }
 
   async elicit(client, host, action) {
@@ -262,25 +162,56 @@ class Checks {
     host.asked.length = 0;
     host.answer = () => ({ action: 'accept' });
     const result = await this.good(client, 'sg_elicit_url');
-    const asked = host.asked.find((p) => p.mode === 'url');
-    need(asked?.url?.startsWith('http') && asked.elicitationId, host.asked);
+    const asked = host.asked.filter((p) => p.mode === 'url');
+    need(asked.length === 1 && asked[0].url?.startsWith('http'), host.asked);
     need(flat(result).includes('accept'), result);
-    const { elicitationId } = asked;
-    await until(() => host.saw('notifications/elicitation/complete', { elicitationId }), 'notifications/elicitation/complete');
+    const { elicitationId } = asked[0];
+    need(this.modern || elicitationId, 'no elicitationId');
+    // A modern server says nothing of that kind, and a modern client has no place for it.
+    if (this.legacyOnly) await until(() => host.saw('notifications/elicitation/complete', { elicitationId }), 'notifications/elicitation/complete');
   }
 
-  async urlRequired(client) {
+  async urlRequired(client, host) {
+    // A name of its own, since clients may share the server's session.
+    const once = { key: randomUUID() };
+    if (!this.legacyOnly) {
+      host.asked.length = 0;
+      host.answer = () => ({ action: 'accept' });
+      await this.good(client, 'sg_url_required', once);
+      need(host.asked.length === 1 && host.asked[0].mode === 'url', host.asked);
+      return;
+    }
     let result;
     try {
-      result = await this.call(client, 'sg_url_required');
+      result = await this.call(client, 'sg_url_required', once);
     } catch (error) {
       if (error instanceof Skip) throw error;
       need(error.code === URL_ELICITATION_REQUIRED, `${error.code} ${error.message}`);
       need(error.data?.elicitations?.[0]?.url && error.data.elicitations[0].elicitationId, error.data ?? 'no data');
-      await this.good(client, 'sg_url_required');
+      await this.good(client, 'sg_url_required', once);
       return;
     }
     throw new Error(`answered at once: ${flat(result).slice(0, 300)}`);
+  }
+
+  // Three questions, one after the other, each made of the answers before it.
+  async rounds(client, host) {
+    host.asked.length = 0;
+    host.answer = (params) => ({ action: 'accept', content: fill(params) });
+    await this.good(client, 'sg_rounds', { rounds: 3 });
+    // A gateway may put the target's name before it.
+    const asked = host.asked.map((p) => /Round (\d)/.exec(p.message)?.[1]);
+    need(flat(asked) === flat(['1', '2', '3']), host.asked);
+  }
+
+  async promptAsks(client, host) {
+    const name = this.named('test_input_required_result_prompt');
+    const [items] = await this.pages(client, 'prompts/list', 'prompts');
+    if (!items.some((p) => p.name === name)) throw new Skip('the server offers no prompt that asks');
+    host.asked.length = 0;
+    host.answer = (params) => ({ action: 'accept', content: fill(params) });
+    const result = await client.getPrompt({ name });
+    need(host.asked.length && result.messages.length, result);
   }
 
   async cancellation(client) {
@@ -289,7 +220,7 @@ class Checks {
     const call = this.call(client, 'sg_wait', { ms: 60_000 }, { signal: abort.signal, onprogress: () => {} });
     call.catch(() => {});
     // The call must have reached the server; another answered call after it shows that it had the time.
-    await client.ping();
+    await this.good(client, 'test_simple_text');
     await pause(200);
     abort.abort('the test changed its mind');
     await until(async () => textOf(await this.good(client, 'sg_cancelled')) !== before, 'the cancellation');
@@ -297,17 +228,16 @@ class Checks {
 
   async subscription(client, host) {
     const uri = 'test://watched-resource';
-    await client.subscribeResource({ uri });
-    if (this.tools.has(this.named('sg_touch'))) {
-      await this.good(client, 'sg_touch', { uri });
-      await until(() => host.saw('notifications/resources/updated', { uri }), 'resources/updated');
-    }
-    await client.unsubscribeResource({ uri });
-    if (!this.tools.has(this.named('sg_touch'))) throw new Skip('subscribed and unsubscribed; the server offers no sg_touch');
+    const leave = await this.adapter.watch(client, uri);
+    if (this.options.touch) await (await fetch(this.options.touch, { method: 'POST', body: uri, signal: AbortSignal.timeout(10_000) })).text();
+    else await this.good(client, 'sg_touch', { uri });
+    await until(() => host.saw('notifications/resources/updated', { uri }), 'resources/updated');
+    await leave();
   }
 
   async listChanged(client, host) {
     host.notices.length = 0;
+    const leave = await this.adapter.watchTools(client);
     await this.good(client, 'sg_toggle_tool');
     await until(() => host.saw('notifications/tools/list_changed'), 'tools/list_changed');
     const [items] = await this.pages(client, 'tools/list', 'tools');
@@ -315,6 +245,7 @@ class Checks {
     const changed = [...names].filter((n) => !this.tools.has(n)).concat([...this.tools].filter((n) => !names.has(n)));
     need(changed.length > 0, 'the list did not change');
     await this.good(client, 'sg_toggle_tool');
+    await leave();
     return changed;
   }
 
@@ -362,12 +293,13 @@ class Checks {
     try {
       session = await within(CHECK_LIMIT_MS, this.adapter.connect(this.options.url, host));
     } catch (error) {
-      this.say('initialize', false, `${error.constructor.name}: ${error.message}`.slice(0, 900));
+      this.say(this.first, false, `${error.constructor.name}: ${error.message}`.slice(0, 900));
       return;
     }
     const { client, transport } = session;
     const server = client.getServerVersion();
-    this.say('initialize', true, `${server.name} ${server.version}, ${transport.protocolVersion}`);
+    const revision = client.getNegotiatedProtocolVersion?.() ?? transport.protocolVersion;
+    this.say(this.first, true, `${server?.name ?? 'a server without a name'} ${server?.version ?? ''}, ${revision}`);
     const { good, call } = { good: this.good.bind(this), call: this.call.bind(this) };
     await this.run('ping', () => client.ping().then(() => null));
     await this.run('tools-list', () => this.toolsList(client));
@@ -390,6 +322,9 @@ class Checks {
       need(result.isError === true && textOf(result), result);
     });
     await this.run('unknown-tool', () => this.unknownTool(client));
+    await this.run('unknown-prompt', () => this.refused(INVALID_PARAMS, client.getPrompt({ name: this.named('no_such_prompt') })));
+    const missing = this.modern || this.adapter.foldsNotFound ? INVALID_PARAMS : RESOURCE_NOT_FOUND;
+    await this.run('unknown-resource', () => this.refused(missing, client.readResource({ uri: 'test://no-such-resource' })));
     await this.run('whoami', async () => textOf(await good(client, 'sg_whoami')).slice(0, 300));
     await this.run('counter', async () => {
       const texts = [];
@@ -415,7 +350,9 @@ class Checks {
     });
     await this.run('elicit-two', () => this.elicitTwo(client, host));
     await this.run('elicit-url', () => this.elicitUrl(client, host));
-    await this.run('url-required', () => this.urlRequired(client));
+    await this.run('url-required', () => this.urlRequired(client, host));
+    await this.run('elicit-rounds', () => this.rounds(client, host));
+    await this.run('elicit-in-prompt', () => this.promptAsks(client, host));
     await this.run('sampling', async () => need(flat(await good(client, 'sg_sample')).includes('forty-two'), 'the sampled text is not in the answer'));
     await this.run('roots', async () => {
       const result = flat(await good(client, 'sg_roots'));
@@ -447,18 +384,30 @@ class Checks {
   }
 }
 
-// `URL [--fixture-prefix P] [--many] [--only CHECK]…`
-export async function main(adapter) {
-  const options = { url: undefined, prefix: '', many: false, only: [] };
+// `URL [--era legacy|modern] [--revision R] [--server-era 2025-06-18|legacy|modern] [--touch URL] [--fixture-prefix P] [--many] [--only CHECK]…`:
+// the revision is what a legacy client asks for, the server's era that of the far end; with `--touch URL` that is where the
+// server is told of a changed resource.
+export async function main(makeAdapter, { eras, revisions }) {
+  const options = { url: undefined, prefix: '', many: false, only: [], era: 'legacy', revision: revisions[0], serverEra: undefined };
   const words = process.argv.slice(2);
+  const oneOf = (choices) => {
+    const word = words.shift();
+    if (!choices.includes(word)) throw new Error(`wanted one of ${choices}, got ${word}`);
+    return word;
+  };
   while (words.length) {
     const word = words.shift();
     if (word === '--fixture-prefix') options.prefix = words.shift();
     else if (word === '--many') options.many = true;
     else if (word === '--only') options.only.push(words.shift());
+    else if (word === '--touch') options.touch = words.shift();
+    else if (word === '--era') options.era = oneOf(eras);
+    else if (word === '--revision') options.revision = oneOf(revisions);
+    else if (word === '--server-era') options.serverEra = oneOf(['2025-06-18', 'legacy', 'modern']);
     else options.url = word;
   }
-  const checks = new Checks(adapter, options);
+  options.serverEra ??= options.era;
+  const checks = new Checks(makeAdapter(options), options);
   await checks.all();
   process.exit(checks.failed ? 1 : 0);
 }

@@ -1,4 +1,4 @@
-// The official TypeScript SDK, 1.x line, as a client: `ts_v1.mjs URL [--fixture-prefix P] [--many] [--only CHECK]`.
+// The official TypeScript SDK, 1.x line, as a client: `ts_v1.mjs URL …`, options in ts_checks.mjs.
 
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
@@ -32,6 +32,13 @@ const adapter = {
   },
   page: (client, method, cursor) => client[lists[method]](cursor ? { cursor } : {}),
   call: (client, params, options) => client.callTool(params, undefined, options),
+  setLevel: (client, level) => client.setLoggingLevel(level),
+  async watch(client, uri) {
+    await client.subscribeResource({ uri });
+    return () => client.unsubscribeResource({ uri });
+  },
+  // Changes of lists come unasked.
+  watchTools: async () => () => {},
 };
 
-await main(adapter);
+await main(() => adapter, { eras: ['legacy'], revisions: ['2025-11-25'] });

@@ -1,8 +1,11 @@
-// The official TypeScript SDK, 2.x line, on the handshake era, as a client: `ts_v2.mjs URL [--fixture-prefix P] [--many] [--only CHECK]`.
+// The official TypeScript SDK, 2.x line, as a client of either era: `ts_v2.mjs URL [--era modern] [--revision 2025-06-18] …`,
+// options in ts_checks.mjs.
 
-import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { Client, LOG_LEVEL_META_KEY, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { main } from './ts_checks.mjs';
+import { need } from './ts_host.mjs';
 
+const MODERN = '2026-07-28';
 const lists = {
   'tools/list': 'listTools',
   'prompts/list': 'listPrompts',
@@ -10,13 +13,17 @@ const lists = {
   'resources/templates/list': 'listResourceTemplates',
 };
 
-const adapter = {
+const makeAdapter = ({ era, revision }) => ({
+  // Every era's "resource not found" is -32602 to this line's callers.
+  foldsNotFound: true,
   async connect(url, host, fetch) {
+    const modern = era === 'modern';
     const client = new Client(
       { name: 'sessiongate-ts-v2', version: '1.0.0' },
       {
         capabilities: { elicitation: { form: {}, url: {} }, sampling: {}, roots: { listChanged: true } },
-        versionNegotiation: { mode: 'legacy' },
+        versionNegotiation: { mode: modern ? 'auto' : 'legacy' },
+        ...(modern ? {} : { supportedProtocolVersions: [revision] }),
       },
     );
     client.setRequestHandler('elicitation/create', ({ params }) => host.elicit(params));
@@ -25,6 +32,8 @@ const adapter = {
     client.fallbackNotificationHandler = async (notification) => host.notice(notification);
     const transport = new StreamableHTTPClientTransport(new URL(url), { fetch });
     await client.connect(transport);
+    const wanted = modern ? MODERN : revision;
+    need(client.getNegotiatedProtocolVersion() === wanted, `wanted ${wanted}, negotiated ${client.getNegotiatedProtocolVersion()}`);
     const close = async () => {
       await transport.terminateSession().catch(() => {});
       await client.close();
@@ -33,7 +42,29 @@ const adapter = {
   },
   // Without a cursor this line follows all pages itself: what comes back is the whole list.
   page: (client, method, cursor) => client[lists[method]](cursor ? { cursor } : undefined, { cacheMode: 'bypass' }),
-  call: (client, params, options) => client.callTool(params, options),
-};
+  call(client, params, options) {
+    return client.callTool(this.level ? { ...params, _meta: { [LOG_LEVEL_META_KEY]: this.level } } : params, options);
+  },
+  async setLevel(client, level) {
+    // In 2026-07-28 there is no level of the session: each request says its own.
+    if (era === 'modern') this.level = level;
+    else await client.setLoggingLevel(level);
+  },
+  async watch(client, uri) {
+    if (era === 'modern') return this.listen(client, { resourceSubscriptions: [uri] });
+    await client.subscribeResource({ uri });
+    return () => client.unsubscribeResource({ uri });
+  },
+  // To a legacy client changes of lists come unasked.
+  watchTools(client) {
+    return era === 'modern' ? this.listen(client, { toolsListChanged: true }) : () => {};
+  },
+  async listen(client, filter) {
+    const subscription = await client.listen(filter);
+    const honored = JSON.stringify(subscription.honoredFilter);
+    need(Object.keys(filter).every((key) => subscription.honoredFilter[key]), `the subscription was not honoured: ${honored}`);
+    return () => subscription.close();
+  },
+});
 
-await main(adapter);
+await main(makeAdapter, { eras: ['legacy', 'modern'], revisions: ['2025-11-25', '2025-06-18'] });

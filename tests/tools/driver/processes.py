@@ -80,6 +80,13 @@ class Programs:
             self.running.append(program)
         return program
 
+    def end(self, programs):
+        """Ends these before the others, newest first."""
+        for program in programs[::-1]:
+            program.stop()
+        with self.lock:
+            self.running = [p for p in self.running if p not in programs]
+
     def execute(self, name, command, limit):
         """Runs a program to its end; returns its exit code (None when it had to be ended) and what it printed."""
         program = self.launch(name, command, f"{name}.out")
@@ -87,9 +94,7 @@ class Programs:
             code = program.process.wait(limit)
         except subprocess.TimeoutExpired:
             code = None
-        program.stop()
-        with self.lock:
-            self.running = [p for p in self.running if p is not program]
+        self.end([program])
         return code, program.log.read_text(errors="replace")
 
     def start(self, name, command, *, not_these=(), address=None, environment=None, limit=READY_LIMIT_S):

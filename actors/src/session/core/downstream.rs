@@ -112,7 +112,8 @@ impl SessionCore {
             return ResponseBody::Error(error);
         }
         match UrlRequired::read(&error) {
-            Ok(_) if !self.elicitation().url => {
+            // The door of a modern client says itself what was not declared: that era has a code for it.
+            Ok(_) if !self.elicitation().url && !self.facts.conversation => {
                 let message = format!(
                     "target `{target}` needs a page to be visited first, and the client did not declare URL mode elicitation"
                 );

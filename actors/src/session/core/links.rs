@@ -272,6 +272,8 @@ impl SessionCore {
         if fresh || forgetful {
             self.resubscribe(target, step);
         }
+        // Before the calls that waited: what belongs to them may be said there.
+        self.listen_where_wanted(step);
         if let Phase::Opening { calls, posts, .. } = phase {
             for waiting in posts {
                 if waiting.question.is_some_and(|number| !self.questions.contains_key(&number)) {
@@ -295,7 +297,6 @@ impl SessionCore {
                 }
             }
         }
-        self.listen_where_wanted(step);
     }
 
     pub(super) fn on_link_failed(

@@ -209,6 +209,7 @@ impl SessionCore {
         self.log_level = Some(level.into());
         self.dirty = true;
         self.send_level_everywhere(step);
+        self.listen_where_wanted(step);
         Ok(())
     }
 

@@ -11,6 +11,8 @@ use sessiongate_protocol::members::Members;
 
 /// Resources that one stream may watch.
 const MAX_URIS: usize = 256;
+/// Tasks that one stream may watch.
+const MAX_TASKS: usize = 64;
 /// Longest URI of a resource, in bytes.
 const MAX_URI: usize = 8192;
 
@@ -26,6 +28,9 @@ pub struct Filter {
     resources_list_changed: Option<bool>,
     #[serde(skip_serializing_if = "is_empty")]
     resource_subscriptions: Option<Vec<Box<str>>>,
+    /// Of the extension for tasks.
+    #[serde(skip_serializing_if = "is_empty")]
+    task_ids: Option<Vec<Box<str>>>,
 }
 
 fn is_off(wanted: &Option<bool>) -> bool {
@@ -47,8 +52,9 @@ impl Filter {
         if Members::of_str(text.get()).is_err() {
             return Err("`params.notifications` must be an object without duplicate members".into());
         }
-        let filter: Self = serde_json::from_str(text.get())
-            .map_err(|_| "`params.notifications` must hold booleans, and in `resourceSubscriptions` strings")?;
+        let filter: Self = serde_json::from_str(text.get()).map_err(
+            |_| "`params.notifications` must hold booleans, and strings in `resourceSubscriptions` and `taskIds`",
+        )?;
         let uris = filter.resource_subscriptions.as_deref().unwrap_or_default();
         if uris.len() > MAX_URIS {
             return Err(format!("`resourceSubscriptions` holds {} URIs: the limit is {MAX_URIS}", uris.len()));
@@ -56,11 +62,21 @@ impl Filter {
         if uris.iter().any(|uri| uri.len() > MAX_URI) {
             return Err(format!("a URI of `resourceSubscriptions` has more than {MAX_URI} bytes"));
         }
+        let tasks = filter.tasks().len();
+        if tasks > MAX_TASKS {
+            return Err(format!("`taskIds` holds {tasks} ids: the limit is {MAX_TASKS}"));
+        }
         Ok(filter)
     }
 
-    /// The part of it that the gateway can tell: lists that some target has, resources whose target takes subscriptions.
-    pub fn honoured(self, catalogue: &Snapshot) -> Self {
+    /// The tasks that are asked for, by their ids.
+    pub fn tasks(&self) -> &[Box<str>] {
+        self.task_ids.as_deref().unwrap_or_default()
+    }
+
+    /// The part of it that the gateway can tell: lists that some target has, resources whose target takes
+    /// subscriptions, and these tasks.
+    pub fn honoured(self, catalogue: &Snapshot, tasks: Vec<Box<str>>) -> Self {
         let can = catalogue.capabilities();
         let watchable =
             |uri: &str| catalogue.route_uri(uri).is_some_and(|target| catalogue.capabilities_of(&target).subscribe);
@@ -73,6 +89,7 @@ impl Filter {
             prompts_list_changed: self.prompts_list_changed.filter(|_| can.prompts),
             resources_list_changed: self.resources_list_changed.filter(|_| can.resources),
             resource_subscriptions: Some(uris),
+            task_ids: Some(tasks),
         }
     }
 
@@ -128,7 +145,7 @@ mod tests {
         {
             assert!(!filter.admits(method), "{method}");
         }
-        assert_eq!(serde_json::to_string(&filter).unwrap(), r#"{"toolsListChanged":true}"#);
+        assert_eq!(serde_json::to_string(&filter).unwrap(), r#"{"toolsListChanged":true,"taskIds":["t"]}"#);
         let filter = read(r#"{"resourceSubscriptions":["a:b"]}"#).unwrap();
         assert!(filter.admits(updated) && !filter.admits(tools));
         assert!(!read(r#"{"resourceSubscriptions":[]}"#).unwrap().admits(updated));
@@ -146,6 +163,8 @@ mod tests {
         let refused = read(&serde_json::json!({"resourceSubscriptions": many}).to_string()).unwrap_err();
         assert!(refused.contains("257") && refused.contains("256"), "{refused}");
         assert!(read(&serde_json::json!({"resourceSubscriptions": many[1..]}).to_string()).is_ok());
+        assert!(read(&serde_json::json!({"taskIds": many[..MAX_TASKS]}).to_string()).is_ok());
+        assert!(read(&serde_json::json!({"taskIds": many[..=MAX_TASKS]}).to_string()).unwrap_err().contains("64"));
         let long = "x".repeat(MAX_URI + 1);
         assert!(read(&serde_json::json!({"resourceSubscriptions": [long]}).to_string()).is_err());
     }

@@ -5,10 +5,13 @@
 //! on a quiet one) are those of sessions.
 
 mod filter;
+mod tasks;
 mod watch;
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web::Bytes;
@@ -33,9 +36,13 @@ use crate::http::HttpError;
 use crate::http::caller::{Caller, Session};
 use crate::http::stream::{Reader, StreamTiming, event_stream};
 use filter::Filter;
+use tasks::Watched;
+use watch::Telling;
 
 /// Resources that may wait to be told as changed.
 const LATE: usize = 256;
+/// News of tasks on their way to the client; a target whose client reads slowly waits.
+const NEWS: usize = 16;
 const UPDATED: &str = "notifications/resources/updated";
 
 /// One open stream.
@@ -45,11 +52,19 @@ struct Listener {
     reader: Reader,
     /// Resources that were not watched at once.
     late: mpsc::Receiver<Box<str>>,
+    /// `params` of what targets tell of their tasks.
+    news: mpsc::Receiver<RawJson>,
+    /// Ends when all targets were asked once.
+    asking: mpsc::Receiver<Infallible>,
+    acknowledged: Arc<AtomicBool>,
     /// When the client last heard anything.
     said: Instant,
     phase: Phase,
     held: Held,
 }
+
+/// The longest that a client waits for its targets.
+const ASKING: Duration = Duration::from_millis(250);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -78,16 +93,22 @@ pub async fn serve(caller: &Caller<'_>, request: &Request, context: Context) -> 
         Ok(filter) => filter,
         Err(message) => return Ok(context.invalid(&message, "invalid_filter").into_response()),
     };
+    let wants_tasks = !filter.tasks().is_empty() && super::tasks::offered(&caller.gateway.gateway);
+    if let Some(reply) = wants_tasks.then(|| super::tasks::undeclared(&context)).flatten() {
+        return Ok(reply.into_response());
+    }
+    let watched = tasks::watched(&context, filter.tasks());
     let refused = |error| HttpError::session(error, Some(&context.id));
     let gateway = &caller.gateway.gateway;
     let place = caller.runtime.listens().enter(&gateway.name, &caller.principal).map_err(refused)?;
-    let filter = Arc::new(filter.honoured(&gateway.catalogue()));
+    let filter =
+        Arc::new(filter.honoured(&gateway.catalogue(), watched.iter().flat_map(Watched::tokens).cloned().collect()));
     let directory = caller.runtime.directory();
     let session = directory.transient(gateway, &caller.principal, new_session(&context)).await.map_err(refused)?;
     // From here on it ends on every path.
     let held = Held { session: Some((directory.clone(), session.key())), watch: None, _place: place };
     let attachment = session.attach(None).await.map_err(refused)?;
-    let listener = Listener::new(context, filter, held, session, attachment);
+    let listener = Listener::new(context, filter, watched, held, session, attachment);
     let body = stream::unfold(listener, |mut listener| async move {
         let said = listener.next().await?;
         Some((Ok::<Bytes, Infallible>(said), listener))
@@ -115,6 +136,7 @@ impl Listener {
     fn new(
         context: Context,
         filter: Arc<Filter>,
+        watched: Vec<Watched>,
         mut held: Held,
         session: Arc<SessionHandle>,
         attachment: Attachment,
@@ -124,14 +146,25 @@ impl Listener {
         let timing = StreamTiming { close_after: None, ..served.timing };
         let reader = Reader::new(&served, Session::of(session.clone()), attachment, timing);
         let (sender, late) = mpsc::channel(LATE);
-        held.watch = Some(actix_rt::spawn(watch::ask(served, session, filter.clone(), sender)));
-        Self { context, filter, reader, late, said: Instant::now(), phase: Phase::Begins, held }
+        let (told, news) = mpsc::channel(NEWS);
+        let (asked, asking) = mpsc::channel(1);
+        let acknowledged = Arc::new(AtomicBool::new(false));
+        let telling = Telling { late: sender, acknowledged: acknowledged.clone(), asked };
+        let asks = watch::ask(served, session, filter.clone(), telling);
+        held.watch = Some(actix_rt::spawn(async move {
+            futures_util::future::join(asks, tasks::tell(watched, told)).await;
+        }));
+        let said = Instant::now();
+        Self { context, filter, reader, late, news, asking, acknowledged, said, phase: Phase::Begins, held }
     }
 
     /// What comes next; none after the result.
     async fn next(&mut self) -> Option<Bytes> {
         let said = match self.phase {
             Phase::Begins => {
+                // Most targets answer at once: what changes right after the acknowledgement is heard.
+                let _ = tokio::time::timeout(ASKING, self.asking.recv()).await;
+                self.acknowledged.store(true, Ordering::Relaxed);
                 self.phase = Phase::Tells;
                 self.acknowledgement()
             }
@@ -161,6 +194,7 @@ impl Listener {
                     let params = RawJson::from_serialize(&serde_json::json!({"uri": uri})).ok()?;
                     return Some(self.tagged(UPDATED, &params));
                 }
+                Some(params) = self.news.recv() => return Some(self.tagged(tasks::METHOD, &params)),
             };
             if frame.starts_with(b":") {
                 return Some(frame);

@@ -1,7 +1,9 @@
-//! Asks the targets to tell. The client does not wait for it: a target may be slow, or down for now.
+//! Asks the targets to tell. The client waits only a moment for it: a target may be slow, or down for now.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -40,11 +42,24 @@ enum Outcome {
     Never,
 }
 
-/// Asks until everything that can be had is. Resources that could not be watched at once are told as `late`: they may
-/// have changed meanwhile.
-pub async fn ask(served: Arc<Served>, session: Arc<SessionHandle>, filter: Arc<Filter>, late: mpsc::Sender<Box<str>>) {
+/// What the stream and those who ask for it tell each other.
+pub struct Telling {
+    /// Resources that are watched since the client was told that they are: they may have changed in between.
+    pub late: mpsc::Sender<Box<str>>,
+    /// The client was told.
+    pub acknowledged: Arc<AtomicBool>,
+    /// Closed when everything was asked for once.
+    pub asked: mpsc::Sender<Infallible>,
+}
+
+/// Asks until everything that can be had is.
+pub async fn ask(served: Arc<Served>, session: Arc<SessionHandle>, filter: Arc<Filter>, telling: Telling) {
     let groups = wishes(&served, &session, &filter);
-    join_all(groups.into_values().map(|group| until_done(&session, group, &late))).await;
+    let Telling { late, acknowledged, asked } = telling;
+    let asking = groups.into_values().map(|group| until_done(&session, group, &late, &acknowledged, asked.clone()));
+    let asking: Vec<_> = asking.collect();
+    drop(asked);
+    join_all(asking).await;
 }
 
 /// By target: one that does not answer keeps no other waiting.
@@ -80,17 +95,26 @@ fn look(served: &Served, session: &SessionHandle, list: ListKind, target: &str) 
     Some(Wish { method: list.method(), params, uri: None })
 }
 
-async fn until_done(session: &SessionHandle, mut group: Vec<Wish>, late: &mpsc::Sender<Box<str>>) {
+async fn until_done(
+    session: &SessionHandle,
+    mut group: Vec<Wish>,
+    late: &mpsc::Sender<Box<str>>,
+    acknowledged: &AtomicBool,
+    asked: mpsc::Sender<Infallible>,
+) {
+    let mut asked = Some(asked);
     let mut pause = AGAIN.0;
     let mut attempt = 0;
     loop {
-        let asked = group.into_iter().map(async |wish: Wish| (once(session, &wish, attempt).await, wish));
-        let outcomes: Vec<(Outcome, Wish)> = stream::iter(asked).buffer_unordered(AT_ONCE).collect().await;
+        let asking = group.into_iter().map(async |wish: Wish| (once(session, &wish, attempt).await, wish));
+        let outcomes: Vec<(Outcome, Wish)> = stream::iter(asking).buffer_unordered(AT_ONCE).collect().await;
+        asked = asked.and(None);
+        let told = attempt > 0 || acknowledged.load(Ordering::Relaxed);
         group = Vec::new();
         for (outcome, wish) in outcomes {
             match (outcome, wish) {
                 // As many places as resources: it is never full.
-                (Outcome::Done, Wish { uri: Some(uri), .. }) if attempt > 0 => drop(late.try_send(uri)),
+                (Outcome::Done, Wish { uri: Some(uri), .. }) if told => drop(late.try_send(uri)),
                 (Outcome::Later, wish) => group.push(wish),
                 _ => {}
             }

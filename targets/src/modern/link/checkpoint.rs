@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sessiongate_protocol::RawJson;
 
 use super::questions::Question;
+use super::tasks::is_task;
 
 /// Longest token, in bytes: it is part of a stored call, and is written with each answer.
 const MAX_TOKEN: usize = 48 << 10;
@@ -88,8 +89,8 @@ impl Checkpoint {
         serde_json::from_str(token).ok()
     }
 
-    /// Reading twice does no harm; a tool may do its work twice.
+    /// Reading twice does no harm; a tool may do its work twice, unless it does it in a task that has begun.
     pub(super) fn repeatable(&self) -> bool {
-        matches!(&*self.method, "prompts/get" | "resources/read")
+        matches!(&*self.method, "prompts/get" | "resources/read") || self.state.as_ref().is_some_and(is_task)
     }
 }

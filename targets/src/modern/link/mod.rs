@@ -23,6 +23,7 @@ mod listener;
 mod profile;
 mod questions;
 mod rounds;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod tools;
@@ -289,10 +290,15 @@ impl ModernLink {
     fn on_notification(&self, notification: &Notification) {
         match &*notification.method {
             "notifications/cancelled" => {
-                let id = notification.params.as_ref().and_then(|params| meta::request_id_of(params).ok());
-                let running = id.and_then(|id| self.calls.lock().get(&id.as_i64()?).cloned());
+                let id = notification.params.as_ref().and_then(|params| meta::request_id_of(params).ok()?.as_i64());
+                let running = id.and_then(|id| self.calls.lock().get(&id).cloned());
                 if let Some(running) = running {
                     running.cancelled.cancel();
+                }
+                // A task does not end with the request that looks at it.
+                if let Some(task) = id.and_then(|id| self.wire.tasks.lock().remove(&id)) {
+                    let wire = Arc::clone(&self.wire);
+                    tokio::spawn(async move { wire.cancel_task(&task).await });
                 }
             }
             // Roots are asked for afresh whenever they are needed; nothing else has a meaning without a session.

@@ -1,5 +1,6 @@
 //! One request of a link: envelope, headers, and what the errors of this hop mean.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,11 +9,13 @@ use parking_lot::Mutex;
 use sessiongate_protocol::jsonrpc::ErrorShape;
 use sessiongate_protocol::modern::envelope::{self, HopEnvelope};
 use sessiongate_protocol::modern::profile::modern_capabilities;
+use sessiongate_protocol::modern::tasks::{id_of, is_method};
 use sessiongate_protocol::{Message, Notification, RawJson, Response, ResponseBody, Revision, meta};
 use tokio_util::sync::CancellationToken;
 
 use super::ModernTarget;
 use super::profile::{Declared, Offered, Profile};
+use super::tasks;
 use super::tools::{LIST, MAX_PAGES, ToolSchemas, next_cursor};
 use crate::error::TargetError;
 use crate::link::{LinkEvent, LinkSink, Origin, SinkClosed};
@@ -32,10 +35,12 @@ pub(super) struct Wire {
     tools: Arc<ToolSchemas>,
     pub(super) revision: Revision,
     /// As the envelope has them.
-    capabilities: RawJson,
+    pub(super) capabilities: RawJson,
     pub(super) declared: Declared,
     pub(super) profile: Mutex<Profile>,
     pub(super) closed: CancellationToken,
+    /// The tasks that calls have become, by their ids.
+    pub(super) tasks: Mutex<BTreeMap<i64, Box<str>>>,
 }
 
 /// Takes the notifications on the stream of a call.
@@ -45,7 +50,7 @@ struct CallNotes<'a> {
 }
 
 /// Takes notifications that nobody wants.
-struct Unheard;
+pub(super) struct Unheard;
 
 // === impl Wire ===
 
@@ -61,6 +66,7 @@ impl Wire {
             declared: profile.declared(),
             profile: Mutex::new(profile),
             closed: CancellationToken::new(),
+            tasks: Mutex::default(),
         }
     }
 
@@ -99,16 +105,25 @@ impl Wire {
         deadline: Instant,
     ) -> Result<Response, TargetError> {
         let notes = CallNotes { wire: self, call };
+        if method == "tools/call"
+            && let Some(response) = self.go_on_with_task(call, params, deadline).await
+        {
+            return response;
+        }
         if method == "tools/call" && self.tools.wants_listing() {
             self.refresh(deadline).await;
         }
-        let response = self.exchange(method, params, &notes, deadline).await?;
-        if method != "tools/call" || !refuses_headers(&response) {
-            return Ok(response);
+        let mut response = self.exchange(method, params, &notes, deadline).await?;
+        if method == "tools/call" && refuses_headers(&response) {
+            tracing::debug!(call, "the target does not accept the headers of a call: its tools are read again");
+            self.refresh(deadline).await;
+            response = self.exchange(method, params, &notes, deadline).await?;
         }
-        tracing::debug!(call, "the target does not accept the headers of a call: its tools are read again");
-        self.refresh(deadline).await;
-        self.exchange(method, params, &notes, deadline).await
+        if method == "tools/call" && tasks::wants_task(&response) {
+            tracing::debug!(call, "the target runs this tool as a task only");
+            return self.begun(call, self.exchange_with(method, params, &notes, deadline, true).await?);
+        }
+        Ok(response)
     }
 
     /// Sends any request.
@@ -122,7 +137,22 @@ impl Wire {
         notes: &dyn NoteSink,
         deadline: Instant,
     ) -> Result<Response, TargetError> {
-        let request = self.build(method, params);
+        self.exchange_with(method, params, notes, deadline, false).await
+    }
+
+    /// The same, the extension for tasks declared or not.
+    ///
+    /// # Errors
+    /// As [`Wire::request`].
+    pub(super) async fn exchange_with(
+        &self,
+        method: &str,
+        params: &RawJson,
+        notes: &dyn NoteSink,
+        deadline: Instant,
+        tasks: bool,
+    ) -> Result<Response, TargetError> {
+        let request = self.build(method, params, tasks);
         let response = self.exchange.exchange(request, notes, deadline).await?;
         if refuses_revision(&response) {
             tracing::info!(method, "the target does not speak revision {} any more", self.revision);
@@ -131,16 +161,17 @@ impl Wire {
         Ok(response)
     }
 
-    fn build(&self, method: &str, params: &RawJson) -> ModernRequest {
+    fn build(&self, method: &str, params: &RawJson, tasks: bool) -> ModernRequest {
         // An unreadable token is the sender's mistake; without it there is no progress.
         let token = meta::progress_token(params).ok().flatten();
         let (client_info, level) = {
             let profile = self.profile.lock();
             (profile.client_info.clone(), profile.level.as_deref().and_then(|level| level.parse().ok()))
         };
+        let with_tasks = tasks.then(|| self.capabilities_with_tasks());
         let hop = HopEnvelope {
             protocol_version: self.revision.as_str(),
-            client_capabilities: &self.capabilities,
+            client_capabilities: with_tasks.as_ref().unwrap_or(&self.capabilities),
             client_info: Some(&client_info),
             log_level: level,
             progress_token: token.as_ref(),
@@ -182,6 +213,7 @@ fn mirrored_name(method: &str, params: &RawJson) -> Option<Box<str>> {
     let name = match method {
         "tools/call" | "prompts/get" => meta::name_of(params),
         "resources/read" => meta::uri_of(params),
+        method if is_method(method) => return id_of(params),
         _ => return None,
     };
     name.ok().map(|name| name.as_ref().into())

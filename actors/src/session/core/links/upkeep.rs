@@ -67,8 +67,14 @@ impl SessionCore {
                 self.open_link(&target, Vec::new(), Vec::new(), step);
             }
         }
+        // A modern client has no standing stream, but what a target says outside its answers may belong to a call: log
+        // messages, or a question. Not switched off between calls.
+        let for_calls = self.facts.conversation
+            && (self.log_level.is_some()
+                || ["elicitation", "sampling", "roots"].into_iter().any(|kind| self.declares(kind)));
         for (target, link) in &mut self.links {
             let wanted = heard
+                || for_calls
                 || self.subscriptions.values().any(|owner| owner == target)
                 || self.elicitation_ids.iter().any(|(_, owner)| owner == target);
             if link.is_open() && link.listening != wanted {

@@ -149,6 +149,7 @@ pub(super) fn target(named: &str, tools: &[&str]) -> TargetState {
         prompts: vec![raw(&json!({"name":"greet"}))],
         resources: vec![raw(&json!({"uri": format!("{named}://one"), "name":"one"}))],
         templates: Vec::new(),
+        caching: Default::default(),
         synced_at: Timestamp(START),
         took_ms: 1,
     };

@@ -1,0 +1,73 @@
+//! Events of calls that run as tasks, as those of the calls themselves.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sessiongate_protocol::tasks::without_related;
+use sessiongate_protocol::{Message, Notification, Request};
+
+use super::{Running, call_of};
+use crate::link::{LinkEvent, LinkSink, Origin, SinkClosed};
+
+pub(super) struct TaskSink {
+    inner: Arc<dyn LinkSink>,
+    pub(super) running: Running,
+}
+
+// === impl TaskSink ===
+
+impl TaskSink {
+    pub(super) fn new(inner: Arc<dyn LinkSink>) -> Self {
+        Self { inner, running: Running::default() }
+    }
+
+    fn translate(&self, event: LinkEvent) -> LinkEvent {
+        let place = |id: i64, call: i64, event: Box<str>| {
+            let place = self.running.place(call, id, event.clone());
+            place.unwrap_or(event)
+        };
+        match event {
+            LinkEvent::Message { origin, message, event_id } => {
+                let own = match origin {
+                    Origin::Call(id) => call_of(id).map(|(call, _)| (id, call)),
+                    Origin::Standing => None,
+                };
+                let (origin, event_id) = match own {
+                    Some((id, call)) => (Origin::Call(call), event_id.map(|event| place(id, call, event))),
+                    None => (origin, event_id),
+                };
+                LinkEvent::Message { origin, message: without_task(message), event_id }
+            }
+            LinkEvent::Position { call: id, event_id, interrupted } => match call_of(id) {
+                Some((call, _)) => LinkEvent::Position { call, event_id: place(id, call, event_id), interrupted },
+                None => LinkEvent::Position { call: id, event_id, interrupted },
+            },
+            closed @ LinkEvent::Closed { .. } => closed,
+        }
+    }
+}
+
+#[async_trait]
+impl LinkSink for TaskSink {
+    async fn deliver(&self, event: LinkEvent) -> Result<(), SinkClosed> {
+        self.inner.deliver(self.translate(event)).await
+    }
+
+    async fn settle(&self) -> Result<(), SinkClosed> {
+        self.inner.settle().await
+    }
+}
+
+fn without_task(message: Message) -> Message {
+    match message {
+        Message::Request(request) => {
+            let params = request.params.as_ref().map(without_related);
+            Message::Request(Request { params, ..request })
+        }
+        Message::Notification(note) => {
+            let params = note.params.as_ref().map(without_related);
+            Message::Notification(Notification { params, ..note })
+        }
+        response @ Message::Response(_) => response,
+    }
+}

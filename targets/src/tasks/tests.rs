@@ -1,0 +1,278 @@
+//! Against a link whose every answer the test gives.
+
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::{Value, json};
+use sessiongate_protocol::{Message, RawJson, Request, RequestId, Response, ResponseBody, jsonrpc};
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+use super::*;
+use crate::error::TargetError;
+use crate::link::{CallReply, LinkEvent, Listening, Origin, SavedLink, SinkClosed};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+type Answer = Result<Value, TargetError>;
+
+/// What reached the target.
+struct Seen {
+    id: i64,
+    /// The body, or the event to go on after.
+    what: Value,
+    answer: oneshot::Sender<Answer>,
+}
+
+struct Scripted(mpsc::UnboundedSender<Seen>);
+
+impl Scripted {
+    async fn ask(&self, id: i64, what: Value) -> Result<CallReply, TargetError> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(Seen { id, what, answer }).map_err(|_| TargetError::Closed)?;
+        let result = answered.await.map_err(|_| TargetError::Closed)??;
+        let body = match result.get("code") {
+            Some(_) => ResponseBody::Error(raw(&result)),
+            None => ResponseBody::Result(raw(&result)),
+        };
+        Ok(CallReply { response: Response { id: Some(RequestId::integer(id)), body }, event_id: None })
+    }
+}
+
+#[async_trait]
+impl Link for Scripted {
+    async fn call(&self, id: i64, body: Bytes, _: Instant) -> Result<CallReply, TargetError> {
+        self.ask(id, serde_json::from_slice(&body).unwrap()).await
+    }
+
+    async fn resume(&self, id: i64, last_event_id: &str, _: Instant) -> Result<CallReply, TargetError> {
+        self.ask(id, json!({"after": last_event_id})).await
+    }
+
+    async fn post(&self, body: Bytes, _: Instant) -> Result<(), TargetError> {
+        self.ask(0, serde_json::from_slice(&body).unwrap()).await.map(drop)
+    }
+
+    fn listen(&self, _: Listening) {}
+
+    fn save(&self) -> Option<SavedLink> {
+        None
+    }
+
+    async fn close(&self) {}
+}
+
+struct Owner(mpsc::UnboundedSender<LinkEvent>);
+
+#[async_trait]
+impl LinkSink for Owner {
+    async fn deliver(&self, event: LinkEvent) -> Result<(), SinkClosed> {
+        self.0.send(event).map_err(|_| SinkClosed)
+    }
+}
+
+struct Named(&'static [&'static str]);
+
+impl TaskTools for Named {
+    fn any(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.contains(&name)
+    }
+}
+
+struct World {
+    link: Arc<dyn Link>,
+    sink: Arc<dyn LinkSink>,
+    seen: Mutex<mpsc::UnboundedReceiver<Seen>>,
+    told: Mutex<mpsc::UnboundedReceiver<LinkEvent>>,
+}
+
+impl World {
+    fn new(tools: &'static [&'static str]) -> Self {
+        let (sender, seen) = mpsc::unbounded_channel();
+        let (events, told) = mpsc::unbounded_channel();
+        let tasks = Tasks::new(Arc::new(Named(tools)), Arc::new(Owner(events)));
+        let link = tasks.link(Arc::new(Scripted(sender)), "2025-11-25");
+        Self { link, sink: tasks.sink(), seen: Mutex::new(seen), told: Mutex::new(told) }
+    }
+
+    fn call(&self, id: i64, params: Value) -> tokio::task::JoinHandle<Result<CallReply, TargetError>> {
+        let link = self.link.clone();
+        let body = jsonrpc::request(&RequestId::integer(id), "tools/call", Some(&raw(&params)));
+        tokio::spawn(async move { link.call(id, body, Instant::now() + HOUR).await })
+    }
+
+    async fn seen(&self) -> Seen {
+        self.seen.lock().await.recv().await.unwrap()
+    }
+
+    /// The place that was told for the call.
+    async fn position(&self, call: i64) -> Place {
+        match self.told.lock().await.recv().await.unwrap() {
+            LinkEvent::Position { call: told, event_id, interrupted: true } if told == call => {
+                Place::read(&event_id).unwrap()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Takes a call as far as its first `tasks/result`.
+    async fn begun(&self, id: i64) -> (tokio::task::JoinHandle<Result<CallReply, TargetError>>, Seen) {
+        let call = self.call(id, json!({"name": "slow", "arguments": {}}));
+        let create = self.seen().await;
+        assert_eq!((create.id, create.what["method"].as_str()), (id, Some("tools/call")));
+        assert!(create.what["params"]["task"]["ttl"].as_u64().unwrap() > 3_600_000);
+        create.answer.send(Ok(json!({"task": {"taskId": "t", "pollInterval": 1}}))).unwrap();
+        assert_eq!(self.position(id).await, Place { task: "t".into(), request: None, event: None });
+        let ask = self.seen().await;
+        assert_eq!(ask.what["method"], "tasks/result");
+        assert_eq!(ask.what["params"], json!({"taskId": "t"}));
+        assert_eq!((ask.what["id"].as_i64(), call_of(ask.id)), (Some(ask.id), Some((id, 0))));
+        (call, ask)
+    }
+}
+
+fn raw(value: &Value) -> RawJson {
+    RawJson::from_serialize(value).unwrap()
+}
+
+fn done(reply: Result<CallReply, TargetError>) -> (Option<i64>, Value) {
+    let response = reply.unwrap().response;
+    let value = match response.body {
+        ResponseBody::Result(value) | ResponseBody::Error(value) => value.get().unwrap(),
+    };
+    (response.id.unwrap().as_i64(), value)
+}
+
+fn broke() -> Answer {
+    Err(TargetError::OutcomeUnknown { detail: "broke".into() })
+}
+
+#[test]
+fn ids_of_our_own_are_told_from_those_of_the_owner() {
+    for call in [0, 1, 7, 1 << 40] {
+        assert_eq!(call_of(call), None);
+        for number in [0, 1, REQUESTS - 1] {
+            assert_eq!(call_of(own_id(call, number)), Some((call, number)));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_of_the_tool_is_that_of_the_call() {
+    let world = World::new(&["slow"]);
+    let (call, ask) = world.begun(7).await;
+    // A stream that breaks is no end.
+    ask.answer.send(broke()).unwrap();
+    let again = world.seen().await;
+    assert_eq!((again.what["method"].as_str(), call_of(again.id)), (Some("tasks/result"), Some((7, 1))));
+    let related = json!({"io.modelcontextprotocol/related-task": {"taskId": "t"}, "kept": 1});
+    again.answer.send(Ok(json!({"content": [], "isError": true, "_meta": related}))).unwrap();
+    let answer = json!({"content": [], "isError": true, "_meta": {"kept": 1}});
+    assert_eq!(done(call.await.unwrap()), (Some(7), answer));
+    // An error of the tool's is the call's too, and a target may answer at once.
+    let (call, ask) = world.begun(8).await;
+    ask.answer.send(Ok(json!({"code": -32000, "message": "no"}))).unwrap();
+    assert_eq!(done(call.await.unwrap()), (Some(8), json!({"code": -32000, "message": "no"})));
+    // Some say in the task alone why it failed.
+    let (call, ask) = world.begun(8).await;
+    ask.answer.send(Ok(json!({"_meta": {}}))).unwrap();
+    let look = world.seen().await;
+    assert_eq!((look.what["method"].as_str(), &look.what["params"]["taskId"]), (Some("tasks/get"), &json!("t")));
+    look.answer.send(Ok(json!({"taskId": "t", "status": "failed", "statusMessage": "kaboom"}))).unwrap();
+    let answer = json!({"content": [{"type": "text", "text": "kaboom"}], "isError": true});
+    assert_eq!(done(call.await.unwrap()), (Some(8), answer));
+    let call = world.call(9, json!({"name": "slow"}));
+    world.seen().await.answer.send(Ok(json!({"content": []}))).unwrap();
+    assert_eq!(done(call.await.unwrap()), (Some(9), json!({"content": []})));
+}
+
+#[tokio::test]
+async fn other_calls_are_no_tasks() {
+    let world = World::new(&[]);
+    for (params, sent) in [
+        (json!({"name": "slow", "arguments": {"a": 1}}), json!({"name": "slow", "arguments": {"a": 1}})),
+        // Nobody was offered tasks.
+        (json!({"name": "fast", "task": {"ttl": 1}}), json!({"name": "fast"})),
+        (json!({"name": "fast", "arguments": {"task": 1}}), json!({"name": "fast", "arguments": {"task": 1}})),
+    ] {
+        let call = world.call(1, params);
+        let seen = world.seen().await;
+        assert_eq!(seen.what["params"], sent);
+        seen.answer.send(Ok(json!({"content": []}))).unwrap();
+        call.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_is_asked_in_a_task_is_asked_in_the_call() {
+    let world = World::new(&["slow"]);
+    let (call, ask) = world.begun(7).await;
+    let params = json!({"message": "?", "_meta": {"io.modelcontextprotocol/related-task": {"taskId": "t"}}});
+    let request =
+        Request { id: RequestId::integer(3), method: "elicitation/create".into(), params: Some(raw(&params)) };
+    let event = LinkEvent::Message {
+        origin: Origin::Call(ask.id),
+        message: Message::Request(request),
+        event_id: Some("e1".into()),
+    };
+    world.sink.deliver(event).await.unwrap();
+    let told = world.told.lock().await.recv().await.unwrap();
+    let LinkEvent::Message { origin: Origin::Call(7), message: Message::Request(asked), event_id } = told else {
+        panic!("{told:?}")
+    };
+    assert_eq!(asked.params.unwrap().as_str(), r#"{"message":"?"}"#);
+    let place = event_id.unwrap();
+    call.abort();
+
+    // Another process goes on after that event.
+    let other = World::new(&["slow"]);
+    let link = other.link.clone();
+    let resumed = tokio::spawn(async move { link.resume(7, &place, Instant::now() + HOUR).await });
+    let seen = other.seen().await;
+    assert_eq!((seen.id, &seen.what), (ask.id, &json!({"after": "e1"})));
+    seen.answer.send(broke()).unwrap();
+    let again = other.seen().await;
+    assert_eq!((again.what["method"].as_str(), call_of(again.id)), (Some("tasks/result"), Some((7, 1))));
+    again.answer.send(Ok(json!({"content": []}))).unwrap();
+    assert_eq!(done(resumed.await.unwrap()), (Some(7), json!({"content": []})));
+}
+
+#[tokio::test]
+async fn a_call_that_is_taken_up_before_its_handle_came_goes_on() {
+    let world = World::new(&["slow"]);
+    let link = world.link.clone();
+    let resumed = tokio::spawn(async move { link.resume(7, "e0", Instant::now() + HOUR).await });
+    let seen = world.seen().await;
+    assert_eq!((seen.id, &seen.what), (7, &json!({"after": "e0"})));
+    seen.answer.send(Ok(json!({"task": {"taskId": "t"}}))).unwrap();
+    world.position(7).await;
+    world.seen().await.answer.send(Ok(json!({"content": []}))).unwrap();
+    assert_eq!(done(resumed.await.unwrap()), (Some(7), json!({"content": []})));
+}
+
+#[tokio::test]
+async fn who_cancels_the_call_cancels_the_task() {
+    let world = World::new(&["slow"]);
+    let (call, _ask) = world.begun(7).await;
+    call.abort();
+    let cancel = |id: i64| {
+        let link = world.link.clone();
+        let body = jsonrpc::notification("notifications/cancelled", Some(&raw(&json!({"requestId": id}))));
+        tokio::spawn(async move { link.post(body, Instant::now() + HOUR).await })
+    };
+    let cancelled = cancel(7);
+    let seen = world.seen().await;
+    assert_eq!((seen.what["method"].as_str(), &seen.what["params"]["taskId"]), (Some("tasks/cancel"), &json!("t")));
+    seen.answer.send(Ok(json!({"taskId": "t", "status": "cancelled"}))).unwrap();
+    cancelled.await.unwrap().unwrap();
+    // What is no task is cancelled as ever.
+    let cancelled = cancel(8);
+    let seen = world.seen().await;
+    assert_eq!(seen.what["method"], "notifications/cancelled");
+    seen.answer.send(Ok(json!({}))).unwrap();
+    cancelled.await.unwrap().unwrap();
+}
