@@ -1,6 +1,7 @@
 //! What targets say: responses to calls, and messages on their streams.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use sessiongate_protocol::elicitation::{self, UrlRequired};
@@ -56,6 +57,15 @@ impl SessionCore {
             // Nothing follows a response: its event id is of no use.
             Ok(CallReply { response, .. }) => self.on_result(id, response, &target, env, step),
             Err(error) if self.may_retry(id, &error) => self.dispatch(id, &target, step),
+            // The link's clock may be a moment ahead of the session's tick: the target is told all the same.
+            Err(error @ TargetError::TimedOut(_)) => {
+                if self.calls.get(&id).is_some_and(|call| call.deadline <= env.now.plus(Duration::from_millis(100))) {
+                    self.time_out(id, env, step);
+                } else {
+                    self.cancel_downstream(id, Some("the target took too long"), step);
+                    self.fail_by_target(id, &error, env, step);
+                }
+            }
             Err(error) => self.fail_by_target(id, &error, env, step),
         }
     }

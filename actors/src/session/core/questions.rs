@@ -114,6 +114,10 @@ impl SessionCore {
                 if self.streams.live_standing().is_some() { link.only_call() } else { link.newest_call() }
             }),
         };
+        if call.is_none() && self.facts.conversation {
+            // A modern client is asked in the answer to a request of its own, or not at all.
+            return refuse(self, codes::INTERNAL_ERROR, "no call runs that the question could belong to", step);
+        }
         let params = request.params.clone().unwrap_or(RawJson::EMPTY_OBJECT);
         let (kind, params) = match self.question_for_client(&request.method, target, &params) {
             Ok(found) => found,
