@@ -37,6 +37,8 @@ class Checks:
         self.first = "discover" if options.era == "modern" else "initialize"
         lacks = CLIENT_LACKS.get("2026-07-28" if options.era == "modern" else options.revision, {})
         self.lacks = {**lacks, **SERVER_LACKS.get(options.server_era, {})}
+        if options.era == "modern" and options.server_era != "modern":
+            self.lacks["logging"] = "the server logs on its session's standing stream, which belongs to no request"
         # Whether a question can reach the client as an error, which only two legacy sides do.
         self.legacy_only = "modern" not in (options.era, options.server_era)
 

@@ -26,6 +26,9 @@ class Checks {
     this.first = options.era === 'modern' ? 'discover' : 'initialize';
     this.modern = options.era === 'modern';
     this.lacks = { ...CLIENT_LACKS[this.modern ? '2026-07-28' : options.revision], ...SERVER_LACKS[options.serverEra] };
+    if (this.modern && options.serverEra !== 'modern') {
+      this.lacks.logging = "the server logs on its session's standing stream, which belongs to no request";
+    }
     // Whether a question can reach the client as an error, which only two legacy sides do.
     this.legacyOnly = options.era !== 'modern' && options.serverEra !== 'modern';
   }
