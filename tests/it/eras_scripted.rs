@@ -221,3 +221,42 @@ fn with_session(body: &str) -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nmcp-session-id: s\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}")
         .into_bytes()
 }
+
+/// A target of 2026-07-28 whose tool wants a header that it did not want when it was synchronised.
+#[tokio::test]
+async fn a_tool_that_changed_is_read_again_and_called_once_more() {
+    static LISTS: AtomicUsize = AtomicUsize::new(0);
+    let target = Scripted::raw(|request| {
+        let complete = |text: &str| Reply::Json(scripted::result(request, text));
+        match request.body["method"].as_str().unwrap_or_default() {
+            "server/discover" => complete(
+                r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"ttlMs":0,"cacheScope":"private"}"#,
+            ),
+            "tools/list" => {
+                let header =
+                    if LISTS.fetch_add(1, Ordering::Relaxed) == 0 { "" } else { r#","x-mcp-header":"Region""# };
+                complete(&format!(
+                    r#"{{"resultType":"complete","ttlMs":0,"cacheScope":"private","tools":[{{"name":"t","inputSchema":{{"type":"object","properties":{{"region":{{"type":"string"{header}}}}}}}}}]}}"#
+                ))
+            }
+            "tools/call" if request.headers.get("mcp-param-region").is_some_and(|region| region == "eu") => {
+                complete(r#"{"resultType":"complete","content":[{"type":"text","text":"done"}]}"#)
+            }
+            "tools/call" => {
+                let id = &request.body["id"];
+                let body = format!(
+                    r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32020,"message":"Mcp-Param-Region is missing"}}}}"#
+                );
+                let head = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: application/json\r\n";
+                Reply::Raw(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).into_bytes())
+            }
+            _ => Reply::Status(400),
+        }
+    });
+    let home = Home::new();
+    let gateway = home.configured(&format!("naming: plain\ntargets:\n{}", http_target("ref", &target.url, "")));
+    let mut client = ModernClient::new(&gateway.url);
+    let answer = client.call("t", json!({"region": "eu"})).await;
+    assert_eq!(answer.result()["content"][0]["text"], "done", "{answer:?}");
+    assert_eq!(seen(&target, |body| body["method"] == "tools/call").len(), 2);
+}

@@ -11,6 +11,8 @@ use tokio::net::{TcpListener, TcpStream};
 /// One HTTP request.
 pub struct Request {
     pub method: String,
+    /// Names in lower case.
+    pub headers: HashMap<String, String>,
     pub text: String,
     /// The body as JSON; null where there is none.
     pub body: Value,
@@ -193,5 +195,5 @@ async fn read(connection: &mut TcpStream, input: &mut Vec<u8>) -> std::io::Resul
     }
     let text = String::from_utf8(input.drain(..length).collect()).unwrap();
     let body = serde_json::from_str(&text).unwrap_or_default();
-    Ok(Some(Request { method, text, body }))
+    Ok(Some(Request { method, headers, text, body }))
 }

@@ -15,6 +15,7 @@ mod park;
 mod pass;
 mod reply;
 mod route;
+mod stale;
 mod tasks;
 mod turn;
 

@@ -25,6 +25,7 @@ use tokio::sync::mpsc;
 use super::context::Context;
 use super::reply::Reply;
 use super::route::{Routed, arguments};
+use super::stale;
 use super::tasks;
 use super::turn::Said;
 
@@ -70,7 +71,7 @@ impl Pass {
         let timeout = gateway.catalogue().target(&routed.target).map(|target| target.settings.call_timeout);
         let deadline = Instant::now() + timeout.unwrap_or(Duration::from_secs(60));
         let (sender, notes) = mpsc::channel(NOTES);
-        let answer = Box::pin(async move { exchange.exchange(request, &Notes(sender), deadline).await });
+        let answer = Box::pin(async move { stale::exchange(exchange, request, &Notes(sender), deadline).await });
         let keep_alive = context.served.timing.keep_alive;
         Self { context, routed, answer, notes, token, tasks, keep_alive, started: Instant::now(), outcome: None }
     }

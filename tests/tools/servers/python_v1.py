@@ -1,0 +1,64 @@
+#!/usr/bin/env python3.11
+"""The official Python SDK, 1.x line, as a server over streamable HTTP: `python_v1.py [PORT]`. Legacy revisions only.
+
+With port 0 (the default) the system chooses one. When it is ready to accept, the address is printed as one line on stdout.
+"""
+
+import sys
+
+from mcp.server.fastmcp import Context, FastMCP
+from pydantic import BaseModel
+from serving import revision, serve
+
+server = FastMCP("sdk-python-v1", instructions="Fixtures of the Python SDK, 1.x.")
+STEPS = 3
+
+
+class Person(BaseModel):
+    name: str
+    age: int
+
+
+@server.tool()
+async def echo(message: str, ctx: Context) -> str:
+    """Says the message, and the revision in which it came."""
+    return f"{message} in {revision(ctx.request_context.request.headers)}"
+
+
+@server.tool()
+async def progress(ctx: Context) -> str:
+    """Reports each of its steps as progress."""
+    for step in range(1, STEPS + 1):
+        await ctx.report_progress(step, STEPS, f"step {step}")
+    return f"{STEPS} steps"
+
+
+@server.tool()
+async def ask(ctx: Context) -> str:
+    """Asks who is there, by a form in the middle of the call."""
+    answer = await ctx.elicit("Who is there?", schema=Person)
+    if answer.action != "accept":
+        return answer.action
+    return f"{answer.data.name} is {answer.data.age}"
+
+
+@server.tool()
+async def fail() -> str:
+    """Fails, as a result and not as an error of the protocol."""
+    raise ValueError("it broke on purpose")
+
+
+@server.prompt()
+def greet(name: str) -> str:
+    """A greeting."""
+    return f"Greet {name}."
+
+
+@server.resource("fixture://python-v1/note", mime_type="text/plain")
+def note() -> str:
+    """A note."""
+    return "a note of python-v1"
+
+
+if __name__ == "__main__":
+    serve(server.streamable_http_app(), int(sys.argv[1]) if len(sys.argv) > 1 else 0)
