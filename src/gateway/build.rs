@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use ipnet::IpNet;
 use sessiongate_actors::settings::{
-    Affinity, EventLogBounds, GatewaySettings, Listing, Naming, SessionSettings, TargetSettings,
+    Affinity, EventLogBounds, GatewaySettings, Listing, MAX_TIMEOUT, Naming, SessionSettings, TargetSettings,
 };
 use sessiongate_actors::supervisor::TargetPlan;
 use sessiongate_targets::{
@@ -40,7 +40,11 @@ pub(super) fn settings(gateway: &GatewayConfig) -> GatewaySettings {
         sessions: SessionSettings {
             timeout: sessions.timeout,
             idle_timeout: sessions.idle_timeout,
-            passivate_after: Duration::from_secs(60),
+            // Without sessions nothing is kept outside memory that could be brought back or swept.
+            passivate_after: match gateway.sessions.settings() {
+                Some(_) => Duration::from_secs(60),
+                None => MAX_TIMEOUT,
+            },
             max_per_principal: sessions.max_per_principal as usize,
             streaming: gateway.streaming,
             calls_in_flight: sessions.calls_in_flight as usize,

@@ -9,6 +9,7 @@ use actix_web::web::{Bytes, Payload};
 use futures_util::{StreamExt, stream};
 use sessiongate_actors::SessionError;
 use sessiongate_actors::session::CallAnswer;
+use sessiongate_protocol::modern::envelope::Envelope;
 use sessiongate_protocol::modern::headers;
 use sessiongate_protocol::modern::ladder::{self, Class, HeaderView};
 use sessiongate_protocol::{Message, ParseError, Request, RequestId};
@@ -133,12 +134,24 @@ fn json(status: StatusCode, body: Bytes) -> HttpResponse {
 
 /// An array: the requests run at once and are answered together, in JSON; their notifications go to the GET stream.
 async fn batch(caller: &Caller<'_>, body: &Bytes) -> Result<HttpResponse, HttpError> {
+    let invalid = |reason: &str| HttpError::Invalid { reason: reason.into(), id: None };
+    let modern = |message: &Message| {
+        let params = match message {
+            Message::Request(request) => request.params.as_ref(),
+            Message::Notification(told) => told.params.as_ref(),
+            Message::Response(_) => None,
+        };
+        params.is_some_and(Envelope::is_in)
+    };
+    let parsed = Message::parse_batch(body);
+    if parsed.as_ref().is_ok_and(|messages| messages.iter().any(modern)) {
+        return Err(invalid("a request of 2026-07-28 stands alone: it is no part of a batch"));
+    }
     let session = caller.session().await?;
     if !session.revision().allows_batches() {
         return Err(ParseError::Batch.into());
     }
-    let messages = Message::parse_batch(body)?;
-    let invalid = |reason: &str| HttpError::Invalid { reason: reason.into(), id: None };
+    let messages = parsed?;
     if messages.len() > 100 {
         return Err(invalid("a batch holds 100 messages at most"));
     }

@@ -136,7 +136,6 @@ pub enum Origin {
 }
 
 /// What a link reports by itself.
-#[derive(Debug)]
 pub enum LinkEvent {
     /// A request or a notification of the target. (Responses are returned by `call`; a response to nothing is logged
     /// and dropped by the link.)
@@ -163,6 +162,19 @@ pub enum LinkEvent {
         /// Why.
         error: TargetError,
     },
+}
+
+impl std::fmt::Debug for LinkEvent {
+    // Without what is said: a position may hold arguments and answers.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Message { origin, .. } => f.debug_struct("Message").field("origin", origin).finish_non_exhaustive(),
+            Self::Position { call, interrupted, .. } => {
+                f.debug_struct("Position").field("call", call).field("interrupted", interrupted).finish_non_exhaustive()
+            }
+            Self::Closed { error } => f.debug_struct("Closed").field("error", error).finish(),
+        }
+    }
 }
 
 /// Where a link puts its events. A call of `deliver` that waits holds the link's reading back.

@@ -260,3 +260,49 @@ async fn a_tool_that_changed_is_read_again_and_called_once_more() {
     assert_eq!(answer.result()["content"][0]["text"], "done", "{answer:?}");
     assert_eq!(seen(&target, |body| body["method"] == "tools/call").len(), 2);
 }
+
+/// The rounds of a call to a modern target are the gateway's own: what a legacy client writes into those members would
+/// be taken for them, and could name the task of somebody else.
+#[tokio::test]
+async fn a_legacy_client_cannot_make_up_a_round() {
+    let target = Scripted::raw(|request| {
+        let complete = |text: &str| Reply::Json(scripted::result(request, text));
+        match request.body["method"].as_str().unwrap_or_default() {
+            "server/discover" => complete(
+                r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"ttlMs":0,"cacheScope":"private"}"#,
+            ),
+            "tools/list" => complete(
+                r#"{"resultType":"complete","ttlMs":0,"cacheScope":"private","tools":[{"name":"t","inputSchema":{"type":"object"}}]}"#,
+            ),
+            "tools/call" => complete(r#"{"resultType":"complete","content":[]}"#),
+            _ => Reply::Status(400),
+        }
+    });
+    let home = Home::new();
+    let gateway = home.configured(&format!("naming: plain\ntargets:\n{}", http_target("ref", &target.url, "")));
+    let mut client = crate::client::Client::ready(&gateway.url, json!({})).await;
+    let made_up = json!({
+        "name": "t", "arguments": {}, "inputResponses": {"k": {"action": "accept"}},
+        "requestState": r#"sessiongate-task {"t":"somebody's"}"#,
+    });
+    let call = client.request("tools/call", made_up);
+    let answer: Value = client.post(&call).send().await.unwrap().json().await.unwrap();
+    assert_eq!(answer["result"]["content"], json!([]), "{answer}");
+    let calls = seen(&target, |body| body["method"] == "tools/call");
+    assert_eq!(calls.len(), 1);
+    assert!(calls[0]["params"].get("requestState").is_none() && calls[0]["params"].get("inputResponses").is_none());
+    assert!(seen(&target, |body| body["method"].as_str().unwrap_or_default().starts_with("tasks/")).is_empty());
+}
+
+#[tokio::test]
+async fn a_modern_request_is_no_part_of_a_batch() {
+    let home = Home::new();
+    let target = Scripted::named(&["t"], |_, request| scripted::text(request, "done"));
+    let gateway = home.configured(&format!("naming: plain\ntargets:\n{}", http_target("ref", &target.url, "")));
+    let mut client = ModernClient::new(&gateway.url);
+    let message = client.message("tools/call", json!({"name": "t"}));
+    let answer = client.post(&json!([message])).send().await.unwrap();
+    assert_eq!(answer.status(), 400);
+    let answer: Value = answer.json().await.unwrap();
+    assert_eq!(answer["error"]["code"], -32600, "{answer}");
+}

@@ -95,6 +95,11 @@ impl SessionDirectory {
         new: NewSession,
     ) -> Result<Arc<SessionHandle>, SessionError> {
         let settings = gateway.settings();
+        if gateway.store.load(key).await?.is_some() {
+            // One that expired and was not swept yet: nothing of it may come back in the new one.
+            gateway.store.delete(key).await?;
+            self.uncount(&gateway.name, principal.as_str());
+        }
         self.admit(&gateway.name, principal, settings.sessions.max_per_principal)?;
         let begun = async {
             let lease = match gateway.store.acquire(key, &self.node, LEASE).await? {

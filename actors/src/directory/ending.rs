@@ -30,6 +30,9 @@ impl SessionDirectory {
             let found = self.store.expired(clock::now(), PAGE).await?;
             let before = swept;
             for key in &found {
+                if self.slots.live(*key).is_some() {
+                    continue;
+                }
                 match self.end(*key, EndReason::Expired).await {
                     Ok(_) => swept += 1,
                     Err(SessionError::Store(error)) => return Err(error),

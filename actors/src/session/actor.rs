@@ -101,7 +101,8 @@ impl SessionActor {
             stopping: false,
         };
         let gateway = actor.gateway.name.clone();
-        SessionHandle::new(key, revision, principal, gateway, actor.start().recipient(), next_call)
+        let created = actor.core.facts().created;
+        SessionHandle::new(key, revision, principal, gateway, created, actor.start().recipient(), next_call)
     }
 
     pub(super) fn step(&mut self, input: Input, ctx: &mut Context<Self>) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix::Recipient;
 use actix::prelude::SendError;
 use sessiongate_protocol::{EventId, Notification, Request, Response, Revision};
-use sessiongate_storage::SessionKey;
+use sessiongate_storage::{SessionKey, Timestamp};
 use tokio::sync::oneshot;
 
 use super::connection::Attachment;
@@ -29,6 +29,7 @@ pub struct SessionHandle {
     revision: Revision,
     principal: Box<str>,
     gateway: std::sync::Arc<str>,
+    created: Timestamp,
     addr: Recipient<Event>,
     next: AtomicU64,
 }
@@ -49,10 +50,11 @@ impl SessionHandle {
         revision: Revision,
         principal: Box<str>,
         gateway: std::sync::Arc<str>,
+        created: Timestamp,
         addr: Recipient<Event>,
         next: CallId,
     ) -> Self {
-        Self { key, revision, principal, gateway, addr, next: AtomicU64::new(next.0) }
+        Self { key, revision, principal, gateway, created, addr, next: AtomicU64::new(next.0) }
     }
 
     /// The internal key.
@@ -73,6 +75,11 @@ impl SessionHandle {
     /// The gateway it belongs to.
     pub fn gateway(&self) -> &str {
         &self.gateway
+    }
+
+    /// When it began: tells it from one that had the same key before.
+    pub fn created(&self) -> Timestamp {
+        self.created
     }
 
     /// The actor runs.

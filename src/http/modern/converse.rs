@@ -77,7 +77,8 @@ pub async fn begin(
         }
         sent => sent?,
     };
-    let translator = Translator { context, target: routed.target, carrier, call };
+    let began = handle.created().0;
+    let translator = Translator { context, target: routed.target, carrier, call, began };
     let reply = match answer {
         CallAnswer::Stream(attachment) => {
             let session = Session::of(handle);

@@ -63,16 +63,24 @@ impl Question {
 }
 
 /// Leaves a call with its questions.
-pub fn questions(translator: &Translator, questions: &[Question], before: EventId, last: EventId) -> Reply {
+///
+/// # Errors
+/// The refusal where this client cannot be asked: then the call does not wait either.
+pub fn questions(
+    translator: &Translator,
+    questions: &[Question],
+    before: EventId,
+    last: EventId,
+) -> Result<Reply, Reply> {
     let context = &translator.context;
     for question in questions {
         if let Some(refused) = context.undeclared(&question.method, question.params.as_ref()) {
-            return refused;
+            return Err(refused);
         }
     }
     let park = Park {
         session: translator.carrier.binding.clone(),
-        stream: format!("{before} {}", last.seq).into(),
+        stream: format!("{before} {} {}", last.seq, translator.began).into(),
         call: translator.call.as_raw().into(),
         questions: questions.iter().map(|question| (question.key.clone(), question.id.clone())).collect(),
         expires_ms: clock::now().0 + LIFE_MS,
@@ -104,16 +112,16 @@ pub fn pages(translator: &Translator, wanted: InputRequired) -> Reply {
         expires_ms: clock::now().0 + LIFE_MS,
         inner: None,
     };
-    ask(translator, wanted.requests, &park)
+    ask(translator, wanted.requests, &park).unwrap_or_else(|refused| refused)
 }
 
-fn ask(translator: &Translator, requests: Vec<InputRequest>, park: &Park) -> Reply {
+fn ask(translator: &Translator, requests: Vec<InputRequest>, park: &Park) -> Result<Reply, Reply> {
     let context = &translator.context;
     let sealed = park.seal(&context.served.gateway.sealer, &context.binding());
-    let Ok(token) = sealed else { return context.failed("there are too many questions at once") };
+    let Ok(token) = sealed else { return Err(context.failed("there are too many questions at once")) };
     translator.stays();
     let result = InputRequired { requests, request_state: Some(RequestState::new(&token)) };
-    context.executed(ResponseBody::Result(result.write(context.server_info())))
+    Ok(context.executed(ResponseBody::Result(result.write(context.server_info()))))
 }
 
 /// The refusal of answers that nobody waits for any more.
@@ -144,7 +152,7 @@ pub async fn resume(
     if park.stream.is_empty() {
         return after_pages(caller, context, params, &park, &responses, routed).await;
     }
-    let (Some((after, through)), Some(call)) = (place(&park.stream), RequestId::from_raw(&park.call)) else {
+    let (Some((after, through, began)), Some(call)) = (place(&park.stream), RequestId::from_raw(&park.call)) else {
         return Ok(Begun::Done(gone(&context)));
     };
     let directory = caller.runtime.directory();
@@ -162,6 +170,10 @@ pub async fn resume(
             Err(SessionError::NotFound) => return Ok(Begun::Done(gone(&context))),
             Err(error) => return Err(HttpError::session(error, Some(&context.id))),
         };
+        if handle.created().0 != began {
+            // One that ended was followed by another under the same binding: its calls and questions are other ones.
+            return Ok(Begun::Done(gone(&context)));
+        }
         for answer in &answers {
             match handle.response(answer.clone()).await {
                 Ok(()) => {}
@@ -180,7 +192,7 @@ pub async fn resume(
                 let asked = park.questions.iter().map(|(_, id)| id.clone()).collect();
                 let parked = Parked { asked, answered, through };
                 let carrier = Carrier::again(caller, &park.session);
-                let translator = Translator { context, target: routed.target, carrier, call };
+                let translator = Translator { context, target: routed.target, carrier, call, began };
                 Begun::Runs(Box::new(Turn::new(translator, Session::of(handle), attachment, running, Some(parked))))
             }
             Err(SessionError::Left) => continue 'moves,
@@ -222,8 +234,8 @@ async fn after_pages(
     converse::begin(caller, context, params, routed, again).await
 }
 
-/// The event after which to go on, and the last one that was seen.
-fn place(text: &str) -> Option<(EventId, u64)> {
-    let (event, through) = text.split_once(' ')?;
-    Some((EventId::parse(event)?, through.parse().ok()?))
+/// The event after which to go on, the last one that was seen, and when the session began.
+fn place(text: &str) -> Option<(EventId, u64, u64)> {
+    let mut parts = text.split(' ');
+    Some((EventId::parse(parts.next()?)?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }

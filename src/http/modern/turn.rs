@@ -48,6 +48,8 @@ pub struct Translator {
     pub carrier: Carrier,
     /// The call's id in the session.
     pub call: RequestId,
+    /// When the session began.
+    pub began: u64,
 }
 
 /// A request on a stream.
@@ -317,8 +319,15 @@ impl Turn {
     /// The questions that have gathered, as the end of this request; the call waits.
     fn park(&mut self) -> Said {
         let questions = std::mem::take(&mut self.questions);
-        let reply = park::questions(&self.translator, &questions, self.before, self.last);
-        self.end(reply)
+        match park::questions(&self.translator, &questions, self.before, self.last) {
+            Ok(reply) => self.end(reply),
+            Err(refused) => {
+                // Nobody will answer: the call is cancelled when this goes.
+                self.over = true;
+                self.gather_until = None;
+                Said::End { last: Vec::new(), reply: refused }
+            }
+        }
     }
 
     fn end(&mut self, reply: Reply) -> Said {

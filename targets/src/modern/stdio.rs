@@ -266,7 +266,9 @@ impl Router {
             }
             method => match params.and_then(subscription_id) {
                 Some(id) => id.as_i64(),
-                None => only(&routes, method != "notifications/message"),
+                // All principals share the process: whose line it is cannot be known.
+                None if method == "notifications/message" => None,
+                None => only_listen(&routes),
             },
         };
         let Some((id, route)) = to.and_then(|id| Some((id, routes.get(&id)?))) else {
@@ -275,17 +277,18 @@ impl Router {
         };
         if let Err(mpsc::error::TrySendError::Full(_)) = route.notes.try_send(note) {
             tracing::warn!(target_name = %self.name, "a request takes no notifications, it is given up");
-            *route.end.lock() = Some(TargetError::Exhausted { what: "undelivered messages", limit: QUEUE });
+            let detail = format!("more than {QUEUE} of its notifications were not taken");
+            *route.end.lock() = Some(TargetError::OutcomeUnknown { detail });
             routes.remove(&id);
         }
     }
 }
 
-/// The only request of this kind: nothing says whose a notification is, and it must not be shown to another.
-fn only(routes: &HashMap<i64, Route>, listens: bool) -> Option<i64> {
-    let mut fitting = routes.iter().filter(|(_, route)| route.listens == listens);
-    let (id, _) = fitting.next()?;
-    fitting.next().is_none().then_some(*id)
+/// The only listening request: nothing says whose a notification is, and it must not be shown to another.
+fn only_listen(routes: &HashMap<i64, Route>) -> Option<i64> {
+    let mut listening = routes.iter().filter(|(_, route)| route.listens);
+    let (id, _) = listening.next()?;
+    listening.next().is_none().then_some(*id)
 }
 
 #[async_trait]

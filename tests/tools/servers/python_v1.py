@@ -1,7 +1,8 @@
 #!/usr/bin/env python3.11
-"""The official Python SDK, 1.x line, as a server over streamable HTTP: `python_v1.py [PORT]`. Legacy revisions only.
+"""The official Python SDK, 1.x line, as a server over streamable HTTP: `python_v1.py [PORT [NAME]]`. Legacy revisions only.
 
-With port 0 (the default) the system chooses one. When it is ready to accept, the address is printed as one line on stdout.
+With port 0 (the default) the system chooses one; the name is part of the resource's URI. When it is ready to accept,
+the address is printed as one line on stdout.
 """
 
 import sys
@@ -12,6 +13,7 @@ from serving import revision, serve
 
 server = FastMCP("sdk-python-v1", instructions="Fixtures of the Python SDK, 1.x.")
 STEPS = 3
+NAME = sys.argv[2] if len(sys.argv) > 2 else "python-v1"
 
 
 class Person(BaseModel):
@@ -54,10 +56,10 @@ def greet(name: str) -> str:
     return f"Greet {name}."
 
 
-@server.resource("fixture://python-v1/note", mime_type="text/plain")
+@server.resource(f"fixture://{NAME}/note", mime_type="text/plain")
 def note() -> str:
     """A note."""
-    return "a note of python-v1"
+    return f"a note of {NAME}"
 
 
 if __name__ == "__main__":

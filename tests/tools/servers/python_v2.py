@@ -1,7 +1,8 @@
 #!/usr/bin/env python3.11
-"""The official Python SDK, 2.x line, as a server over streamable HTTP: `python_v2.py [PORT]`. Both eras at one address.
+"""The official Python SDK, 2.x line, as a server over streamable HTTP: `python_v2.py [PORT [NAME]]`. Both eras at one address.
 
-With port 0 (the default) the system chooses one. When it is ready to accept, the address is printed as one line on stdout.
+With port 0 (the default) the system chooses one; the name is part of the resource's URI. When it is ready to accept,
+the address is printed as one line on stdout.
 """
 
 import sys
@@ -15,6 +16,7 @@ from serving import revision, serve
 
 server = MCPServer("sdk-python-v2", instructions="Fixtures of the Python SDK, 2.x.")
 STEPS = 3
+NAME = sys.argv[2] if len(sys.argv) > 2 else "python-v2"
 
 
 class Person(BaseModel):
@@ -61,10 +63,10 @@ def greet(name: str) -> str:
     return f"Greet {name}."
 
 
-@server.resource("fixture://python-v2/note", mime_type="text/plain")
+@server.resource(f"fixture://{NAME}/note", mime_type="text/plain")
 def note() -> str:
     """A note."""
-    return "a note of python-v2"
+    return f"a note of {NAME}"
 
 
 if __name__ == "__main__":

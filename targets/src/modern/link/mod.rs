@@ -37,6 +37,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use sessiongate_protocol::members::Members;
+use sessiongate_protocol::modern::input_required::without_rounds;
 use sessiongate_protocol::{
     Message, Notification, RawJson, Request, RequestId, Response, ResponseBody, Revision, codes, jsonrpc, meta,
 };
@@ -328,7 +329,9 @@ impl Link for ModernLink {
         }
         let registered = self.register(id, Ledger::default())?;
         let run = self.run(&registered, deadline);
-        self.guarded(&registered, deadline, run.begin(&request.method, request.params.as_ref())).await
+        // Rounds are the link's own: a state that its client made up would be taken for one of them.
+        let params = request.params.as_ref().map(without_rounds);
+        self.guarded(&registered, deadline, run.begin(&request.method, params.as_ref())).await
     }
 
     /// `last_event_id` is the newest position that the link reported for the call. Answers may be posted before this
