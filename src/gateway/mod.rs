@@ -2,8 +2,8 @@
 
 mod build;
 mod keys;
-mod listens;
 mod log_writer;
+mod places;
 mod readiness;
 mod runtime;
 mod serve;
@@ -11,7 +11,7 @@ mod telemetry;
 
 pub use build::targets_of;
 pub use keys::ApiKeys;
-pub use listens::{Listens, Place};
+pub use places::{Place, Places};
 pub use readiness::{Readiness, TargetReadiness};
 pub use runtime::{Runtime, Served};
 pub use serve::{Ready, ServeError, Serving, Watched, serve};

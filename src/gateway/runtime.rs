@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use super::ApiKeys;
 use super::build::{self, Builder};
 use super::keys::KeyRing;
-use super::listens::Listens;
+use super::places::Places;
 use crate::config::{Config, Endpoint, GatewayConfig};
 use crate::http::{OriginGuard, StreamTiming, about};
 
@@ -51,7 +51,8 @@ pub struct Runtime {
     table: ArcSwap<HashMap<String, Arc<Served>>>,
     guard: ArcSwap<OriginGuard>,
     body_limit: std::sync::atomic::AtomicUsize,
-    listens: Arc<Listens>,
+    listens: Arc<Places>,
+    passes: Arc<Places>,
     shutting_down: AtomicBool,
     /// The number of the newest walk through the stored sessions.
     walks: Arc<AtomicU64>,
@@ -82,7 +83,8 @@ impl Runtime {
             table: ArcSwap::default(),
             guard: ArcSwap::default(),
             body_limit: Default::default(),
-            listens: Arc::default(),
+            listens: Places::listens(),
+            passes: Places::passes(),
             shutting_down: AtomicBool::new(false),
             walks: Arc::default(),
             metrics: super::telemetry::install_metrics(),
@@ -204,8 +206,13 @@ impl Runtime {
     }
 
     /// Who listens.
-    pub fn listens(&self) -> &Arc<Listens> {
+    pub fn listens(&self) -> &Arc<Places> {
         &self.listens
+    }
+
+    /// Counts requests that are passed through.
+    pub fn passes(&self) -> &Arc<Places> {
+        &self.passes
     }
 
     /// Stored sessions.

@@ -62,8 +62,8 @@ pub async fn serve(caller: &Caller<'_>, request: Request, envelope: Envelope) ->
             match target.and_then(|target| target.modern()) {
                 Some(exchange) => {
                     let params = request.params.unwrap_or(RawJson::EMPTY_OBJECT);
-                    let pass = Begun::Passes(Box::new(Pass::new(context, &params, routed, exchange)));
-                    pass.answer(caller.gateway.streaming).await
+                    let pass = Pass::new(caller, context, &params, routed, exchange)?;
+                    Begun::Passes(Box::new(pass)).answer(caller.gateway.streaming).await
                 }
                 None => converse::serve(caller, request, context, routed).await,
             }

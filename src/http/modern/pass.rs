@@ -28,6 +28,9 @@ use super::route::{Routed, arguments};
 use super::stale;
 use super::tasks;
 use super::turn::Said;
+use crate::gateway::Place;
+use crate::http::HttpError;
+use crate::http::caller::Caller;
 
 /// Notifications on their way to the client; a target whose client reads slowly waits.
 const NOTES: usize = 16;
@@ -48,6 +51,8 @@ pub struct Pass {
     started: Instant,
     /// For the log and the metrics: none while it runs.
     outcome: Option<&'static str>,
+    /// Held for its drop.
+    _place: Place,
 }
 
 struct Notes(mpsc::Sender<Notification>);
@@ -63,7 +68,18 @@ impl NoteSink for Notes {
 
 impl Pass {
     /// Sends the request when it is first asked for what comes.
-    pub fn new(context: Context, params: &RawJson, routed: Routed, exchange: Arc<dyn Exchange>) -> Self {
+    ///
+    /// # Errors
+    /// When this principal has as many under way as it may: HTTP 429.
+    pub fn new(
+        caller: &Caller<'_>,
+        context: Context,
+        params: &RawJson,
+        routed: Routed,
+        exchange: Arc<dyn Exchange>,
+    ) -> Result<Self, HttpError> {
+        let place = caller.runtime.passes().enter(&caller.gateway.gateway.name, &caller.principal);
+        let place = place.map_err(|error| HttpError::session(error, Some(&context.id)))?;
         let token = ProgressToken::integer(TOKENS.fetch_add(1, Ordering::Relaxed));
         let tasks = tasks::carried(&context, &routed.target);
         let request = outgoing(&context, params, &routed, &token, tasks);
@@ -73,7 +89,8 @@ impl Pass {
         let (sender, notes) = mpsc::channel(NOTES);
         let answer = Box::pin(async move { stale::exchange(exchange, request, &Notes(sender), deadline).await });
         let keep_alive = context.served.timing.keep_alive;
-        Self { context, routed, answer, notes, token, tasks, keep_alive, started: Instant::now(), outcome: None }
+        let started = Instant::now();
+        Ok(Self { context, routed, answer, notes, token, tasks, keep_alive, started, outcome: None, _place: place })
     }
 
     /// What comes next. Nothing is lost where the future is dropped.

@@ -63,7 +63,8 @@ pub async fn serve(caller: &Caller<'_>, request: Request, context: Context) -> R
         return Ok(context.failed(&text).into_response());
     };
     let routed = Routed { target: task.target.as_ref().into(), exposed: token, name: task.id, headers: None };
-    Begun::Passes(Box::new(Pass::new(context, &params, routed, exchange))).answer(caller.gateway.streaming).await
+    let pass = Pass::new(caller, context, &params, routed, exchange)?;
+    Begun::Passes(Box::new(pass)).answer(caller.gateway.streaming).await
 }
 
 /// The refusal of a request that uses the extension and does not declare it.

@@ -194,7 +194,10 @@ impl Run<'_> {
             };
             let wait = match &error {
                 TargetError::Unreachable { .. } | TargetError::Exhausted { .. } => growing(UNREACHABLE, failures),
-                TargetError::Status { status: 429 | 503, retry_after, .. } => {
+                // A proxy may say so after it passed the request on; with a time to wait it says that it did not.
+                TargetError::Status { status: 429 | 503, retry_after, .. }
+                    if method != "tools/call" || retry_after.is_some() =>
+                {
                     growing(UNREACHABLE, failures).max(retry_after.unwrap_or_default())
                 }
                 _ => return Err(error),
