@@ -11,25 +11,24 @@ use crate::event_id::EventId;
 pub const KEEP_ALIVE: Bytes = Bytes::from_static(b": keep-alive\n\n");
 
 /// An event that carries one JSON-RPC message.
-///
-/// Line breaks in JSON text stand between tokens only (strings escape them), so they become spaces and the event
-/// stays one `data` line.
 pub fn message(id: EventId, json: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(json.len() + 64);
     // Writing to a vector cannot fail.
-    let _ = write!(out, "id: {id}\nevent: message\ndata: ");
-    let start = out.len();
-    out.extend_from_slice(json);
-    while let Some(at) = memchr::memchr2(b'\n', b'\r', &out[start..]) {
-        out[start + at] = b' ';
-    }
-    out.extend_from_slice(b"\n\n");
+    let _ = writeln!(out, "id: {id}");
+    push_message(&mut out, json);
     out.into()
 }
 
 /// An event without an id, for streams that nobody resumes (2026-07-28).
 pub fn bare_message(json: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(json.len() + 32);
+    push_message(&mut out, json);
+    out.into()
+}
+
+/// Line breaks in JSON text stand between tokens only (strings escape them), so they become spaces and the event
+/// stays one `data` line.
+fn push_message(out: &mut Vec<u8>, json: &[u8]) {
     out.extend_from_slice(b"event: message\ndata: ");
     let start = out.len();
     out.extend_from_slice(json);
@@ -37,7 +36,6 @@ pub fn bare_message(json: &[u8]) -> Bytes {
         out[start + at] = b' ';
     }
     out.extend_from_slice(b"\n\n");
-    out.into()
 }
 
 /// Reads back what this module wrote: the id and the message of an event. None for comments, for `retry` alone, and for

@@ -277,10 +277,11 @@ async fn forms_and_pages_are_answered_by_keys_in_both_eras() {
         assert_eq!(page.ended().await, 0, "{era}: {}", page.shown());
         page.shows("\"accept\"").await;
 
-        let mut wait =
-            desk.terminal(&format!("sessiongate call {url} sg_wait --json '{{\"ms\": 60000}}' --era {era}\n"));
+        // Before it starts: the call may be there before anybody looks.
         let before = scene.target.stats().await["cancelled"].as_u64().unwrap();
         let calls = scene.target.stats().await["calls"].as_u64().unwrap();
+        let mut wait =
+            desk.terminal(&format!("sessiongate call {url} sg_wait --json '{{\"ms\": 60000}}' --era {era}\n"));
         eventually("the call", async || (scene.target.stats().await["calls"] != calls).then_some(())).await;
         wait.type_in("\x03");
         assert_eq!(wait.ended().await, 130, "{era}: {}", wait.shown());

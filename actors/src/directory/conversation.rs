@@ -1,17 +1,16 @@
 //! Sessions that no client named: a modern client (2026-07-28) has none, and its requests to targets that do are carried
 //! by a session of the gateway's own.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use sessiongate_storage::{Acquired, SessionKey, StoreError};
+use sessiongate_storage::SessionKey;
 
 use super::slot::Slot;
-use super::{LEASE, NewSession, Principal, STORE_DEADLINE, SessionDirectory, facts, session_key};
+use super::{NewSession, Principal, SessionDirectory, facts, session_key};
 use crate::error::SessionError;
 use crate::gateway::Gateway;
 use crate::session::SessionHandle;
-use crate::session::core::{CallId, EndReason, SessionCore};
+use crate::session::core::{EndReason, SessionFacts};
 
 /// Stands before a binding in the derivation of its key. No `Mcp-Session-Id` begins with it: a header has no such byte,
 /// so that a client cannot name a conversation as its session.
@@ -101,23 +100,10 @@ impl SessionDirectory {
             self.uncount(&gateway.name, principal.as_str());
         }
         self.admit(&gateway.name, principal, settings.sessions.max_per_principal)?;
-        let begun = async {
-            let lease = match gateway.store.acquire(key, &self.node, LEASE).await? {
-                Acquired::Granted(lease) => lease,
-                Acquired::HeldBy { .. } => return Err(SessionError::Overloaded),
-            };
-            let mut facts = facts(gateway, principal, new);
-            facts.conversation = true;
-            let mut core = SessionCore::new(settings, facts, gateway.catalogue().hashes());
-            tokio::time::timeout(STORE_DEADLINE, gateway.store.commit(&lease, core.first_batch()))
-                .await
-                .map_err(|_| StoreError::Unavailable("the disk does not answer".into()))??;
-            Ok(self.launch(slot, gateway, core, lease, None, CallId(1), HashMap::new()))
-        }
-        .await;
-        match &begun {
-            Ok(_) => metrics::counter!("sessiongate_sessions_created_total").increment(1),
-            Err(_) => self.uncount(&gateway.name, principal.as_str()),
+        let facts = SessionFacts { conversation: true, ..facts(gateway, principal, new) };
+        let begun = self.start(slot, gateway, key, facts).await;
+        if begun.is_err() {
+            self.uncount(&gateway.name, principal.as_str());
         }
         begun
     }

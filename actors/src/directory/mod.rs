@@ -194,22 +194,32 @@ impl SessionDirectory {
             .map_err(|_| StoreError::Unavailable("the operating system gives no random numbers".into()))?;
         let id = URL_SAFE_NO_PAD.encode(random);
         let key = session_key(&gateway.name, principal, &id);
-        let lease = match self.store.acquire(key, &self.node, LEASE).await? {
+        let slot = Arc::new(Slot::default());
+        let handle = self.start(&slot, gateway, key, facts(gateway, principal, new)).await?;
+        let _ = slot.handle.set(handle.clone());
+        self.slots.insert(key, slot);
+        Ok((id, handle))
+    }
+
+    /// Stores a new session and starts its actor. Stored before anybody learns of it: what was acknowledged outlives the
+    /// process.
+    async fn start(
+        self: &Arc<Self>,
+        slot: &Arc<Slot>,
+        gateway: &Arc<Gateway>,
+        key: SessionKey,
+        facts: SessionFacts,
+    ) -> Result<Arc<SessionHandle>, SessionError> {
+        let lease = match gateway.store.acquire(key, &self.node, LEASE).await? {
             Acquired::Granted(lease) => lease,
             Acquired::HeldBy { .. } => return Err(SessionError::Overloaded),
         };
-        let facts = facts(gateway, principal, new);
         let mut core = SessionCore::new(gateway.settings(), facts, gateway.catalogue().hashes());
-        // Stored before the client learns its id: what was acknowledged outlives the process.
-        tokio::time::timeout(STORE_DEADLINE, self.store.commit(&lease, core.first_batch()))
+        tokio::time::timeout(STORE_DEADLINE, gateway.store.commit(&lease, core.first_batch()))
             .await
             .map_err(|_| StoreError::Unavailable("the disk does not answer".into()))??;
-        let slot = Arc::new(Slot::default());
-        let handle = self.launch(&slot, gateway, core, lease, None, CallId(1), HashMap::new());
-        let _ = slot.handle.set(handle.clone());
-        self.slots.insert(key, slot);
         metrics::counter!("sessiongate_sessions_created_total").increment(1);
-        Ok((id, handle))
+        Ok(self.launch(slot, gateway, core, lease, None, CallId(1), HashMap::new()))
     }
 
     /// A session for one request only, of a gateway without sessions: nobody else can find it, and it is stored in the

@@ -1,19 +1,18 @@
 //! Sessions that live as long as one connection of a modern client, which listens (2026-07-28, `subscriptions/listen`).
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use aws_lc_rs::rand;
-use sessiongate_storage::{Acquired, SessionKey, StoreError};
+use sessiongate_storage::{SessionKey, StoreError};
 use tokio::sync::oneshot;
 
 use super::slot::Slot;
-use super::{LEASE, NewSession, Principal, STORE_DEADLINE, SessionDirectory, facts};
+use super::{NewSession, Principal, SessionDirectory, facts};
 use crate::error::SessionError;
 use crate::gateway::Gateway;
 use crate::session::SessionHandle;
-use crate::session::core::{CallId, EndReason, SessionCore};
+use crate::session::core::{EndReason, SessionFacts};
 
 // === impl SessionDirectory ===
 
@@ -61,21 +60,11 @@ impl SessionDirectory {
         rand::fill(&mut random)
             .map_err(|_| StoreError::Unavailable("the operating system gives no random numbers".into()))?;
         let key = SessionKey(random);
-        let lease = match gateway.store.acquire(key, &self.node, LEASE).await? {
-            Acquired::Granted(lease) => lease,
-            Acquired::HeldBy { .. } => return Err(SessionError::Overloaded),
-        };
-        let mut facts = facts(gateway, principal, new);
-        facts.transient = true;
-        let mut core = SessionCore::new(gateway.settings(), facts, gateway.catalogue().hashes());
-        tokio::time::timeout(STORE_DEADLINE, gateway.store.commit(&lease, core.first_batch()))
-            .await
-            .map_err(|_| StoreError::Unavailable("the disk does not answer".into()))??;
+        let facts = SessionFacts { transient: true, ..facts(gateway, principal, new) };
         let slot = Arc::new(Slot::default());
-        let handle = self.launch(&slot, gateway, core, lease, None, CallId(1), HashMap::new());
+        let handle = self.start(&slot, gateway, key, facts).await?;
         let _ = slot.handle.set(handle.clone());
         self.slots.insert(key, slot);
-        metrics::counter!("sessiongate_sessions_created_total").increment(1);
         Ok(handle)
     }
 }

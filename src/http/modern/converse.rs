@@ -101,8 +101,8 @@ async fn send(
     let refused = |error| HttpError::session(error, Some(&context.id));
     for _ in 0..MAX_MOVES {
         let handle = carrier.session(caller, context).await.map_err(refused)?;
-        if let Some(level) = &context.envelope.log_level {
-            turn::hear_log(&handle, level.as_str()).await;
+        if let Some(level) = context.envelope.log_level {
+            turn::hear_log(&handle, level, &request.id).await;
         }
         // A client that hangs up cancels.
         let running = Running::new(handle.clone(), request.id.clone());
@@ -116,9 +116,8 @@ async fn send(
                 running.done();
                 match error {
                     SessionError::Left if caller.runtime.is_shutting_down() => return Err(HttpError::ShuttingDown),
+                    // Nobody looked at it.
                     SessionError::Left => {}
-                    // It ended while it was used: the next one begins.
-                    SessionError::Ended => {}
                     error => return Err(refused(error)),
                 }
             }

@@ -48,6 +48,8 @@ pub struct Pass {
     /// The target may answer with a task.
     tasks: bool,
     keep_alive: Duration,
+    /// When the client last heard anything.
+    said: tokio::time::Instant,
     started: Instant,
     /// For the log and the metrics: none while it runs.
     outcome: Option<&'static str>,
@@ -89,8 +91,20 @@ impl Pass {
         let (sender, notes) = mpsc::channel(NOTES);
         let answer = Box::pin(async move { stale::exchange(exchange, request, &Notes(sender), deadline).await });
         let keep_alive = context.served.timing.keep_alive;
-        let started = Instant::now();
-        Ok(Self { context, routed, answer, notes, token, tasks, keep_alive, started, outcome: None, _place: place })
+        let (said, started) = (tokio::time::Instant::now(), Instant::now());
+        Ok(Self {
+            context,
+            routed,
+            answer,
+            notes,
+            token,
+            tasks,
+            keep_alive,
+            said,
+            started,
+            outcome: None,
+            _place: place,
+        })
     }
 
     /// What comes next. Nothing is lost where the future is dropped.
@@ -100,6 +114,7 @@ impl Pass {
                 biased;
                 Some(note) = self.notes.recv() => {
                     if let Some(note) = self.note(&note) {
+                        self.said = tokio::time::Instant::now();
                         return Said::Note(note);
                     }
                 }
@@ -112,7 +127,9 @@ impl Pass {
                     let reply = self.end(answer);
                     return Said::End { last, reply };
                 }
-                () = tokio::time::sleep(self.keep_alive) => {
+                // Counted from what the client heard, not from what was left out.
+                () = tokio::time::sleep_until(self.said + self.keep_alive) => {
+                    self.said = tokio::time::Instant::now();
                     return Said::Comment(sessiongate_protocol::sse::KEEP_ALIVE);
                 }
             }

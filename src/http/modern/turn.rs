@@ -8,6 +8,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Bytes;
 use futures_util::{StreamExt as _, stream};
 use sessiongate_actors::session::{Attachment, SessionHandle};
+use sessiongate_protocol::modern::envelope::LogLevel;
 use sessiongate_protocol::modern::{errors, url_required};
 use sessiongate_protocol::{
     EventId, Message, Notification, RawJson, Request, RequestId, ResponseBody, codes, jsonrpc, progress, sse,
@@ -66,7 +67,8 @@ pub struct Turn {
     gather_until: Option<Instant>,
     /// The reader said when to come back: only this connection ends, not the stream.
     closing: bool,
-    over: bool,
+    /// When the client last heard anything.
+    said: Instant,
 }
 
 /// What a turn has to say.
@@ -226,7 +228,7 @@ impl Turn {
             questions: Vec::new(),
             gather_until: None,
             closing: false,
-            over: false,
+            said: Instant::now(),
         }
     }
 
@@ -256,6 +258,7 @@ impl Turn {
             self.closing = frame.starts_with(b"retry:");
             let Some((id, data)) = sse::read_back(&frame) else {
                 if frame.starts_with(b":") {
+                    self.said = Instant::now();
                     return Said::Comment(frame);
                 }
                 continue;
@@ -270,7 +273,13 @@ impl Turn {
                 Ok(Message::Notification(notification)) => {
                     let known = self.resumed.as_ref().is_some_and(|parked| id.seq <= parked.through);
                     if let Some(note) = self.note(notification).filter(|_| !known) {
+                        self.said = Instant::now();
                         return Said::Note(note);
+                    }
+                    // Between messages that are not for the client it must hear that the connection lives.
+                    if self.said.elapsed() >= self.translator.context.served.timing.keep_alive {
+                        self.said = Instant::now();
+                        return Said::Comment(sse::KEEP_ALIVE);
                     }
                 }
                 Err(_) => {}
@@ -323,7 +332,6 @@ impl Turn {
             Ok(reply) => self.end(reply),
             Err(refused) => {
                 // Nobody will answer: the call is cancelled when this goes.
-                self.over = true;
                 self.gather_until = None;
                 Said::End { last: Vec::new(), reply: refused }
             }
@@ -331,18 +339,18 @@ impl Turn {
     }
 
     fn end(&mut self, reply: Reply) -> Said {
-        self.over = true;
         self.gather_until = None;
         std::mem::replace(&mut self.running, Running(None)).done();
         Said::End { last: Vec::new(), reply }
     }
 }
 
-/// Makes the session's targets say what they log: what of it a client sees is decided for each of its requests.
-pub async fn hear_log(handle: &SessionHandle, _level: &str) {
-    let params = RawJson::parse(r#"{"level":"debug"}"#.to_owned()).ok();
-    let request = Request { id: RequestId::string("log"), method: "logging/setLevel".into(), params };
-    if let Ok(pending) = handle.request(request, false) {
+/// Makes the session's targets say what they log, of this level and graver: what of it a client sees is decided for each
+/// of its requests.
+pub async fn hear_log(handle: &SessionHandle, level: LogLevel, call: &RequestId) {
+    let params = RawJson::from_serialize(&serde_json::json!({"level": level.as_str()})).ok();
+    let id = RequestId::string(&format!("log {}", call.as_raw()));
+    if let Ok(pending) = handle.request(Request { id, method: "logging/setLevel".into(), params }, false) {
         let _ = pending.answer(QUIET).await;
     }
 }

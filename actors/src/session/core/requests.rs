@@ -206,6 +206,11 @@ impl SessionCore {
             .ok_or_else(|| {
                 Failure::invalid_params(format!("`params.level` must be one of {}", LOG_LEVELS.join(", ")))
             })?;
+        // Many requests share a conversation: the most verbose of their levels counts, and each sees its own part.
+        let rank = |level: &str| LOG_LEVELS.iter().position(|known| *known == level);
+        if self.facts.conversation && self.log_level.as_deref().is_some_and(|known| rank(known) <= rank(&level)) {
+            return Ok(());
+        }
         self.log_level = Some(level.into());
         self.dirty = true;
         self.send_level_everywhere(step);
