@@ -9,6 +9,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use sessiongate_protocol::StreamId;
 
+use crate::control::{ControlStore, ObjectKey, ObjectWrite, StoredObject, check_writes};
 use crate::model::{
     Acquired, Batch, ItemKind, Lease, NodeId, Op, Replay, SessionKey, SessionSummary, StoredSession, StreamExtent,
     Timestamp,
@@ -31,6 +32,8 @@ struct State {
     last_fence: u64,
     catalogues: BTreeMap<(String, String), Bytes>,
     metas: BTreeMap<String, Bytes>,
+    objects: BTreeMap<ObjectKey, (u64, Bytes)>,
+    last_version: u64,
 }
 
 #[derive(Debug, Default)]
@@ -147,6 +150,53 @@ impl CatalogueStore for MemoryStore {
         check_names(&[name])?;
         self.state.lock().metas.insert(name.to_owned(), value);
         Ok(())
+    }
+}
+
+#[async_trait]
+impl ControlStore for MemoryStore {
+    async fn load_object(&self, key: &ObjectKey) -> Result<Option<StoredObject>, StoreError> {
+        key.check()?;
+        let found = self.state.lock().objects.get(key).cloned();
+        Ok(found.map(|(version, value)| StoredObject { key: key.clone(), version, value }))
+    }
+
+    async fn list_objects(
+        &self,
+        collection: &str,
+        after: Option<&ObjectKey>,
+        limit: usize,
+    ) -> Result<Vec<StoredObject>, StoreError> {
+        let state = self.state.lock();
+        let wanted = state
+            .objects
+            .iter()
+            .filter(|(key, _)| &*key.collection == collection && after.is_none_or(|after| *key > after));
+        let rows = wanted.map(|(key, (version, value))| StoredObject {
+            key: key.clone(),
+            version: *version,
+            value: value.clone(),
+        });
+        Ok(rows.take(limit).collect())
+    }
+
+    async fn write_objects(&self, writes: Vec<ObjectWrite>) -> Result<u64, StoreError> {
+        check_writes(&writes)?;
+        let mut state = self.state.lock();
+        let mut next = state.objects.clone();
+        let version = state.last_version + 1;
+        for write in writes {
+            if !write.expect.met(next.get(&write.key).map(|(version, _)| *version)) {
+                return Err(StoreError::Conflict { key: format!("{:?}", write.key) });
+            }
+            match write.value {
+                Some(value) => next.insert(write.key, (version, value)),
+                None => next.remove(&write.key),
+            };
+        }
+        state.objects = next;
+        state.last_version = version;
+        Ok(version)
     }
 }
 

@@ -21,6 +21,12 @@ pub enum StoreError {
     /// The lease is not the newest one: somebody else owns the session. Nothing was written.
     #[error("the session's lease was taken over")]
     Fenced,
+    /// An object of the control plane is not as it was expected to be. Nothing was written.
+    #[error("the stored object {key} was changed meanwhile")]
+    Conflict {
+        /// Which one.
+        key: String,
+    },
     /// The queue of the writer is full, or the store is closed: try again later.
     #[error("the store is not available: {0}")]
     Unavailable(String),

@@ -9,6 +9,7 @@
 //! | `d` session 2 stream | the trim mark: the newest sequence that was trimmed |
 //! | `d` session 3 stream seq | an event |
 //! | `m` name | a named value of the gateway |
+//! | `o` collection scope id | an object of the control plane (names with a length before them) |
 //! | `q` key | what could not be read, under the key where it was |
 //! | `s` session | the record |
 //! | `x` expiry session | the expiry index |
@@ -18,6 +19,7 @@
 
 use sessiongate_protocol::StreamId;
 
+use crate::control::ObjectKey;
 use crate::model::{ItemKind, SessionKey, Timestamp};
 
 /// The boot epoch.
@@ -26,6 +28,7 @@ pub(super) const EPOCH: &[u8] = b"aepoch";
 pub(super) const SCHEMA: &[u8] = b"aschema";
 pub(super) const CATALOGUES: &[u8] = b"c";
 pub(super) const METAS: &[u8] = b"m";
+pub(super) const OBJECTS: &[u8] = b"o";
 pub(super) const RECORDS: &[u8] = b"s";
 pub(super) const EXPIRIES: &[u8] = b"x";
 
@@ -95,6 +98,20 @@ pub(super) fn meta(name: &str) -> Vec<u8> {
     bytes
 }
 
+/// All objects of a collection.
+pub(super) fn objects_of(collection: &str) -> Vec<u8> {
+    let mut bytes = OBJECTS.to_vec();
+    put_name(&mut bytes, collection);
+    bytes
+}
+
+pub(super) fn object(key: &ObjectKey) -> Vec<u8> {
+    let mut bytes = objects_of(&key.collection);
+    put_name(&mut bytes, &key.scope);
+    put_name(&mut bytes, &key.id);
+    bytes
+}
+
 /// Where the entry at `key` goes when it cannot be read.
 pub(super) fn quarantine(key: &[u8]) -> Vec<u8> {
     [b"q", key].concat()
@@ -106,6 +123,7 @@ pub(super) fn kind(key: &[u8]) -> &'static str {
         (Some(b's'), _) => "record",
         (Some(b'c'), _) => "catalogue",
         (Some(b'm'), _) => "named value",
+        (Some(b'o'), _) => "control object",
         (_, Some((_, Part::Item(..)))) => "item",
         (_, Some((_, Part::Trim(_)))) => "trim mark",
         (_, Some((_, Part::Event(..)))) => "event",
@@ -157,6 +175,14 @@ pub(super) fn read_catalogue(bytes: &[u8]) -> Option<(String, String)> {
 pub(super) fn read_meta(bytes: &[u8]) -> Option<String> {
     let (name, rest) = take_name(bytes.strip_prefix(METAS)?)?;
     rest.is_empty().then_some(name)
+}
+
+/// The object of a key; none for a chunk.
+pub(super) fn read_object(bytes: &[u8]) -> Option<ObjectKey> {
+    let (collection, rest) = take_name(bytes.strip_prefix(OBJECTS)?)?;
+    let (scope, rest) = take_name(rest)?;
+    let (id, rest) = take_name(rest)?;
+    rest.is_empty().then(|| ObjectKey::scoped(&collection, &scope, &id))
 }
 
 fn put_name(bytes: &mut Vec<u8>, name: &str) {

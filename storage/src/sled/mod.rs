@@ -3,6 +3,7 @@
 //! One process has the folder (a file lock), so a lease is always granted; its fence is made of the number of this
 //! opening and a counter, and is larger than any before without a write for each.
 
+mod control;
 mod keys;
 mod ndjson;
 mod open;

@@ -15,6 +15,7 @@ use sessiongate_protocol::StreamId;
 use super::read::{ReadError, View};
 use super::writer::{Job, Reply, Row};
 use super::{SledStore, keys};
+use crate::control::ObjectKey;
 use crate::model::{ItemKind, Op, SessionKey, Timestamp};
 use crate::store::{MAX_NAME, StoreError};
 
@@ -68,6 +69,7 @@ enum Line {
     Trimmed { key: String, stream: StreamId, through: u64 },
     Catalogue { gateway: String, target: String, value: Base64 },
     Meta { name: String, value: Base64 },
+    Object { collection: String, scope: String, id: String, value: Base64 },
     End { lines: u64 },
 }
 
@@ -87,7 +89,7 @@ pub fn export_ndjson(store: &SledStore, out: &mut dyn Write) -> Result<u64, Ndjs
         lines += 1;
         write_line(out, &line)
     };
-    for prefix in [keys::METAS, keys::CATALOGUES] {
+    for prefix in [keys::METAS, keys::CATALOGUES, keys::OBJECTS] {
         store.read_blocking(|view| view.named_rows(prefix))?.into_iter().try_for_each(&mut write)?;
     }
     let mut after = None;
@@ -169,6 +171,11 @@ impl Line {
             }
             Row::Op(..) => return None,
             Row::Mark(key, stream, through) => Self::Trimmed { key: key.to_hex(), stream, through },
+            Row::Object(key, value) => {
+                let key = keys::read_object(&key)?;
+                let (collection, scope, id) = (key.collection.into(), key.scope.into(), key.id.into());
+                Self::Object { collection, scope, id, value: Base64(value) }
+            }
             Row::Named(key, value) => match (keys::read_catalogue(&key), keys::read_meta(&key)) {
                 (Some((gateway, target)), _) => Self::Catalogue { gateway, target, value: Base64(value) },
                 (None, Some(name)) => Self::Meta { name, value: Base64(value) },
@@ -195,6 +202,10 @@ impl Line {
             Self::Catalogue { gateway, target, value } => {
                 named(&[&gateway, &target])?;
                 Row::Named(keys::catalogue(&gateway, &target), value.0)
+            }
+            Self::Object { collection, scope, id, value } => {
+                named(&[&collection, &scope, &id])?;
+                Row::Object(keys::object(&ObjectKey::scoped(&collection, &scope, &id)), value.0)
             }
             Self::Meta { name, value } => {
                 named(&[&name])?;

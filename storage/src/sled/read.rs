@@ -204,17 +204,21 @@ impl View<'_> {
         if damaged.is_empty() { Ok(rows) } else { Err(ReadError::Damaged(damaged)) }
     }
 
-    /// All catalogues or all named values.
+    /// All catalogues, all named values, or all objects.
     pub(super) fn named_rows(self, prefix: &[u8]) -> Result<Vec<Row>, ReadError> {
         let mut rows = Vec::new();
         let mut damaged = Vec::new();
         for entry in self.0.scan_prefix(prefix) {
             let (at, entry) = entry.map_err(super::engine)?;
-            if keys::read_catalogue(&at).is_none() && keys::read_meta(&at).is_none() {
+            let row = if keys::read_object(&at).is_some() {
+                Row::Object
+            } else if keys::read_catalogue(&at).is_some() || keys::read_meta(&at).is_some() {
+                Row::Named
+            } else {
                 continue;
-            }
+            };
             match self.decode(&at, &entry) {
-                Ok((_, value)) => rows.push(Row::Named(at.to_vec(), value)),
+                Ok((_, value)) => rows.push(row(at.to_vec(), value)),
                 Err(ValueError::Damage) => damaged.push(at.to_vec()),
                 Err(ValueError::Store(error)) => return Err(error.into()),
             }

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::Inner;
 use super::keys;
 use super::stage::Stage;
+use crate::control::ObjectWrite;
 use crate::model::{Batch, Durability, Lease, Op, SessionKey};
 use crate::store::StoreError;
 
@@ -33,6 +34,8 @@ pub(super) enum Row {
     Op(SessionKey, Op),
     Mark(SessionKey, sessiongate_protocol::StreamId, u64),
     Named(Vec<u8>, Bytes),
+    /// Gets a new version.
+    Object(Vec<u8>, Bytes),
 }
 
 /// What the writer is asked to do.
@@ -43,6 +46,7 @@ pub(super) enum Job {
     Commit { lease: Lease, batch: Batch, reply: Reply },
     Delete { key: SessionKey, reply: Reply },
     Put { key: Vec<u8>, value: Option<Bytes>, reply: Reply },
+    Objects { writes: Vec<ObjectWrite>, reply: oneshot::Sender<Result<u64, StoreError>> },
     Restore { rows: Vec<Row>, reply: Reply },
     Quarantine { heads: Vec<Vec<u8>>, reply: Reply },
     DropStaleExpiries { entries: Vec<Vec<u8>> },
@@ -50,6 +54,7 @@ pub(super) enum Job {
 
 enum Done {
     Lease(oneshot::Sender<Result<Lease, StoreError>>, Result<Lease, StoreError>),
+    Version(oneshot::Sender<Result<u64, StoreError>>, Result<u64, StoreError>),
     Unit(Reply, Result<(), StoreError>),
 }
 
@@ -168,12 +173,24 @@ impl Writer {
                 });
                 Done::Unit(reply, outcome)
             }
+            Job::Objects { writes, reply } => {
+                let outcome = self.number().and_then(|version| {
+                    stage.atomically(|stage| stage.objects(writes, version))?;
+                    Ok(version)
+                });
+                Done::Version(reply, outcome)
+            }
             Job::Restore { rows, reply } => {
+                let version = match self.number() {
+                    Ok(version) => version,
+                    Err(error) => return Done::Unit(reply, Err(error)),
+                };
                 let outcome = stage.atomically(|stage| {
                     rows.into_iter().try_for_each(|row| match row {
                         Row::Op(key, op) => stage.op(key, &op),
                         Row::Mark(key, stream, through) => stage.mark(key, stream, through),
                         Row::Named(key, value) => stage.put(key, 0, &value),
+                        Row::Object(key, value) => stage.put(key, version, &value),
                     })
                 });
                 Done::Unit(reply, outcome)
@@ -198,12 +215,18 @@ impl Writer {
         }
     }
 
-    fn grant(&mut self, key: SessionKey) -> Result<Lease, StoreError> {
+    /// A number that is larger than any before, in this boot and in earlier ones.
+    fn number(&mut self) -> Result<u64, StoreError> {
         if self.next_fence > self.last_fence {
             return Err(StoreError::Unavailable("the fences of this boot are used up: restart".into()));
         }
-        let fence = self.next_fence;
+        let number = self.next_fence;
         self.next_fence += 1;
+        Ok(number)
+    }
+
+    fn grant(&mut self, key: SessionKey) -> Result<Lease, StoreError> {
+        let fence = self.number()?;
         self.leases.insert(key, fence);
         Ok(Lease { key, fence })
     }
@@ -224,6 +247,7 @@ impl Job {
         64 + match self {
             Self::Commit { batch, .. } => batch.ops.iter().map(op_bytes).sum(),
             Self::Put { key, value, .. } => key.len() + value.as_ref().map_or(0, Bytes::len),
+            Self::Objects { writes, .. } => writes.iter().map(ObjectWrite::bytes).sum(),
             Self::Restore { rows, .. } => rows.iter().map(Row::bytes).sum(),
             Self::Quarantine { heads: keys, .. } | Self::DropStaleExpiries { entries: keys } => {
                 keys.iter().map(Vec::len).sum()
@@ -240,7 +264,7 @@ impl Row {
         match self {
             Self::Op(_, op) => op_bytes(op),
             Self::Mark(..) => 64,
-            Self::Named(key, value) => key.len() + value.len(),
+            Self::Named(key, value) | Self::Object(key, value) => key.len() + value.len(),
         }
     }
 }
@@ -252,6 +276,8 @@ impl Done {
     fn fail(&mut self, error: &StoreError) {
         match self {
             Self::Lease(_, outcome) => *outcome = Err(error.clone()),
+            Self::Version(_, outcome) if outcome.is_ok() => *outcome = Err(error.clone()),
+            Self::Version(..) => {}
             Self::Unit(_, outcome) if outcome.is_ok() => *outcome = Err(error.clone()),
             Self::Unit(..) => {}
         }
@@ -261,6 +287,7 @@ impl Done {
     fn send(self) {
         match self {
             Self::Lease(reply, outcome) => drop(reply.send(outcome)),
+            Self::Version(reply, outcome) => drop(reply.send(outcome)),
             Self::Unit(Reply::Async(reply), outcome) => drop(reply.send(outcome)),
             Self::Unit(Reply::Sync(reply), outcome) => drop(reply.send(outcome)),
             Self::Unit(Reply::Nobody, Err(error)) => tracing::warn!(%error, "the store could not tidy up"),

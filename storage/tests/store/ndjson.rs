@@ -4,7 +4,7 @@ use std::io::BufReader;
 
 use sessiongate_protocol::StreamId;
 use sessiongate_storage::sled::{NdjsonError, SledStore, export_ndjson, import_ndjson};
-use sessiongate_storage::{CatalogueStore, Op, Replay, SessionStore, Timestamp};
+use sessiongate_storage::{CatalogueStore, ControlStore, ObjectKey, ObjectWrite, Op, Replay, SessionStore, Timestamp};
 
 use crate::sled_engine::temporary;
 use crate::suite::{STREAM, append, batch, bytes, item, key, lease, record};
@@ -28,6 +28,8 @@ async fn fill(store: &SledStore) {
     }
     store.put_catalogue("shop", "cart", bytes(30_000, 1)).await.unwrap();
     store.put_meta("seal", bytes(32, 2)).await.unwrap();
+    let object = ObjectKey::scoped("target", "shop-0123456789", "ABCDEFGHIJ");
+    store.write_objects(vec![ObjectWrite::put(object, bytes(9_000, 3))]).await.unwrap();
 }
 
 #[tokio::test]
@@ -35,9 +37,9 @@ async fn an_export_can_be_imported() {
     let (_a, from) = temporary();
     fill(&from).await;
     let (lines, text) = export(&from);
-    // Record, item, trim mark, three events; catalogue and named value.
-    assert_eq!(lines, 100 * 6 + 2);
-    assert_eq!(text.lines().count(), 604);
+    // Record, item, trim mark, three events; catalogue, named value and object.
+    assert_eq!(lines, 100 * 6 + 3);
+    assert_eq!(text.lines().count(), 605);
     let (_b, to) = temporary();
     // What is in the file replaces what is there.
     let lease = lease(&to, key(1)).await;
@@ -50,6 +52,8 @@ async fn an_export_can_be_imported() {
     assert_eq!(to.replay(key(4), STREAM, 1, 9).await.unwrap(), Replay::Trimmed { first: 3 });
     assert_eq!(to.expired(Timestamp(u64::MAX), 1000).await.unwrap().len(), 100);
     assert_eq!(to.replay(key(4), StreamId(9), 1, 9).await.unwrap(), Replay::Unknown);
+    let object = ObjectKey::scoped("target", "shop-0123456789", "ABCDEFGHIJ");
+    assert_eq!(to.load_object(&object).await.unwrap().unwrap().value, bytes(9_000, 3));
     assert_eq!(to.load_catalogue("shop", "cart").await.unwrap().unwrap(), bytes(30_000, 1));
     // Twice is the same as once.
     import(&to, &text).unwrap();

@@ -63,7 +63,7 @@ enum Seen {
     Expired(Vec<u8>),
 }
 
-impl<S: SessionStore + sessiongate_storage::CatalogueStore> Player<S> {
+impl<S: crate::suite::Engine> Player<S> {
     async fn play(&mut self, step: Step) -> Seen {
         let seen = |outcome| match outcome {
             Ok(()) => Seen::Done,

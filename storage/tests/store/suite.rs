@@ -6,13 +6,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use sessiongate_protocol::StreamId;
 use sessiongate_storage::{
-    Acquired, Batch, CatalogueStore, ItemKind, Lease, NodeId, Op, Replay, SessionKey, SessionStore, StoreError,
-    StreamExtent, Timestamp,
+    Acquired, Batch, CatalogueStore, ControlStore, Expect, ItemKind, Lease, NodeId, ObjectKey, ObjectWrite, Op, Replay,
+    SessionKey, SessionStore, StoreError, StreamExtent, Timestamp,
 };
 
 /// Both halves of the contract.
-pub trait Engine: SessionStore + CatalogueStore {}
-impl<T: SessionStore + CatalogueStore> Engine for T {}
+pub trait Engine: SessionStore + CatalogueStore + ControlStore {}
+impl<T: SessionStore + CatalogueStore + ControlStore> Engine for T {}
 
 pub const STREAM: StreamId = StreamId(1);
 pub const KIND: ItemKind = ItemKind(3);
@@ -27,7 +27,8 @@ macro_rules! store_suite {
                 released_leases_are_fenced, a_refused_commit_changes_nothing, replay_answers, replay_is_bounded,
                 big_values_survive, values_shrink, trim_leaves_a_mark, trim_beyond_the_end, streams_are_dropped,
                 deletion_is_complete, deletion_covers_what_is_queued, a_deleted_session_takes_no_writes,
-                expiry_is_ordered, the_list_is_paged, catalogues_and_metas, sessions_are_apart
+                expiry_is_ordered, the_list_is_paged, catalogues_and_metas, sessions_are_apart,
+                objects_are_versioned, object_writes_are_atomic, objects_are_listed_in_pages
             );
         }
     };
@@ -368,4 +369,62 @@ pub async fn sessions_are_apart(store: &dyn Engine) {
         assert_eq!(session.items, [(KIND, 1, vec![number].into())]);
         assert_eq!(events(store, key(number), 0).await, [(1, vec![number].into())]);
     }
+}
+
+pub async fn objects_are_versioned(store: &impl Engine) {
+    let key = ObjectKey::top("gateway", "shop-0123456789");
+    assert_eq!(store.load_object(&key).await.unwrap(), None);
+    let first = store.write_objects(vec![ObjectWrite::create(key.clone(), "one")]).await.unwrap();
+    let read = store.load_object(&key).await.unwrap().unwrap();
+    assert_eq!((read.version, &read.value[..]), (first, &b"one"[..]));
+    let twice = store.write_objects(vec![ObjectWrite::create(key.clone(), "again")]).await;
+    assert!(matches!(twice, Err(StoreError::Conflict { .. })), "{twice:?}");
+    let second = store.write_objects(vec![ObjectWrite::update(key.clone(), first, vec![7; 20_000])]).await.unwrap();
+    assert!(second > first);
+    let stale = store.write_objects(vec![ObjectWrite::update(key.clone(), first, "late")]).await;
+    assert!(matches!(stale, Err(StoreError::Conflict { .. })), "{stale:?}");
+    assert_eq!(store.load_object(&key).await.unwrap().unwrap().value.len(), 20_000);
+    let early = store.write_objects(vec![ObjectWrite::remove(key.clone(), Expect::Version(first))]).await;
+    assert!(matches!(early, Err(StoreError::Conflict { .. })), "{early:?}");
+    store.write_objects(vec![ObjectWrite::remove(key.clone(), Expect::Version(second))]).await.unwrap();
+    assert_eq!(store.load_object(&key).await.unwrap(), None);
+    let anew = store.write_objects(vec![ObjectWrite::create(key.clone(), "new")]).await.unwrap();
+    assert!(anew > second, "a version comes back: {anew}");
+}
+
+pub async fn object_writes_are_atomic(store: &impl Engine) {
+    let (one, two) = (ObjectKey::scoped("target", "shop", "a"), ObjectKey::scoped("target", "shop", "b"));
+    let version = store.write_objects(vec![ObjectWrite::create(one.clone(), "1")]).await.unwrap();
+    let half = store
+        .write_objects(vec![
+            ObjectWrite::update(one.clone(), version, "changed"),
+            ObjectWrite::create(two.clone(), "2"),
+            ObjectWrite::create(one.clone(), "twice"),
+        ])
+        .await;
+    assert!(matches!(half, Err(StoreError::Conflict { .. })), "{half:?}");
+    assert_eq!(&store.load_object(&one).await.unwrap().unwrap().value[..], b"1");
+    assert_eq!(store.load_object(&two).await.unwrap(), None);
+    let both = vec![ObjectWrite::remove(one.clone(), Expect::Version(version)), ObjectWrite::put(two.clone(), "2")];
+    store.write_objects(both).await.unwrap();
+    assert_eq!(store.load_object(&one).await.unwrap(), None);
+    assert_eq!(&store.load_object(&two).await.unwrap().unwrap().value[..], b"2");
+    let long = ObjectKey::top("gateway", &"x".repeat(2000));
+    assert!(matches!(store.write_objects(vec![ObjectWrite::put(long, "v")]).await, Err(StoreError::Engine(_))));
+}
+
+pub async fn objects_are_listed_in_pages(store: &impl Engine) {
+    let mut writes = Vec::new();
+    for (scope, id) in [("a", "1"), ("a", "2"), ("b", "1"), ("bb", "1")] {
+        writes.push(ObjectWrite::create(ObjectKey::scoped("target", scope, id), vec![1; 9000]));
+    }
+    writes.push(ObjectWrite::create(ObjectKey::top("targets", "other"), "another collection"));
+    store.write_objects(writes).await.unwrap();
+    let all = store.list_objects("target", None, 10).await.unwrap();
+    assert_eq!(all.len(), 4);
+    assert!(all.iter().all(|object| object.value.len() == 9000));
+    let first = store.list_objects("target", None, 3).await.unwrap();
+    let rest = store.list_objects("target", Some(&first[2].key), 3).await.unwrap();
+    assert_eq!([first, rest].concat(), all);
+    assert!(store.list_objects("nothing", None, 3).await.unwrap().is_empty());
 }
