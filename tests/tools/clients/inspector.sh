@@ -12,7 +12,7 @@ while [ $# -gt 0 ]; do
     --fixture-prefix) prefix=$2; shift 2 ;;
     --only) only="$only $2 "; shift 2 ;;
     --era) era=$2; shift 2 ;;
-    --server-era | --touch) shift 2 ;;
+    --server-era | --touch | --lacks | --refusals) shift 2 ;;
     --many) shift ;;
     *) url=$1; shift ;;
   esac

@@ -16,7 +16,7 @@ import warnings
 
 import anyio
 
-from python_host import CLIENT_LACKS, POLL_S, SERVER_LACKS, Host, RpcError, Skip, fill, flat, need, text_of, until
+from python_host import POLL_S, Host, RpcError, Skip, fill, flat, need, text_of, until
 
 URL_ELICITATION_REQUIRED = -32042
 INVALID_PARAMS, RESOURCE_NOT_FOUND = -32602, -32002
@@ -35,10 +35,6 @@ class Checks:
         self.prefix = options.fixture_prefix
         self.tools = set()
         self.first = "discover" if options.era == "modern" else "initialize"
-        lacks = CLIENT_LACKS.get("2026-07-28" if options.era == "modern" else options.revision, {})
-        self.lacks = {**lacks, **SERVER_LACKS.get(options.server_era, {})}
-        if options.era == "modern" and options.server_era != "modern":
-            self.lacks["logging"] = "the server logs on its session's standing stream, which belongs to no request"
         # Whether a question can reach the client as an error, which only two legacy sides do.
         self.legacy_only = "modern" not in (options.era, options.server_era)
 
@@ -51,8 +47,10 @@ class Checks:
     async def run(self, name, body, *arguments):
         if self.options.only and name not in self.options.only:
             return
-        if name in self.lacks:
-            return self.say(name, "lacks", self.lacks[name])
+        if name in self.options.lacks:
+            return self.say(name, "lacks", self.options.lacks[name])
+        if refusal := self.options.refusals.get(name):
+            body, arguments = self.is_refused, (*arguments[:1], refusal)
         try:
             with anyio.fail_after(CHECK_LIMIT_S):
                 detail = await body(*arguments)
@@ -146,6 +144,18 @@ class Checks:
             need(error.code == code and error.message, f"wanted {code}, got {error}")
             return str(error)
         raise AssertionError(f"wanted {code}, got {flat(result)[:300]}")
+
+    async def is_refused(self, session, refusal):
+        """What cannot be done here is refused in these very words: as an error with a code, or as the tool's own."""
+        try:
+            result = await session.call(self.named(refusal["tool"]), refusal.get("arguments", {}))
+        except RpcError as error:
+            got = str(error)
+        else:
+            got = f"tool error: {text_of(result)}" if result.get("isError") else flat(result)[:300]
+        wanted = refusal["error"].replace("{tool}", self.named(refusal["tool"]))
+        need(got == wanted, f"wanted {wanted!r}, got {got!r}")
+        return got
 
     async def unknown_prompt(self, session):
         return await self.refused(INVALID_PARAMS, session.get_prompt(self.named("no_such_prompt"), {}))
@@ -292,6 +302,13 @@ class Checks:
         result = flat(await self.good(session, "sg_roots"))
         need("file:///work/alpha" in result and "file:///work/beta" in result, result)
 
+    async def task(self, session):
+        """A tool that runs as a task only; the caller waits."""
+        host = session.host
+        host.answer = lambda params: {"action": "accept", "content": fill(params)}
+        tool, words = ("sg_task", "the job is done") if self.named("sg_task") in self.tools else ("test_tool_with_task", "Hello")
+        need(words in text_of(await self.good(session, tool)), "the task's result is not in the answer")
+
     # --- life ---
 
     async def cancellation(self, session):
@@ -428,6 +445,7 @@ class Checks:
                 ("elicit-in-prompt", self.prompt_asks),
                 ("sampling", self.sampling),
                 ("roots", self.roots),
+                ("task", self.task),
                 ("cancellation", self.cancellation),
                 ("subscription", self.subscription),
                 ("list-changed", self.list_changed),
@@ -448,8 +466,9 @@ def main(adapter):
     parser.add_argument("--many", action="store_true", help="the server must offer its 250 extra tools")
     parser.add_argument("--only", action="append", help="run this check only; may be repeated")
     parser.add_argument("--era", choices=adapter.eras, default="legacy", help="the era that the client speaks")
-    parser.add_argument("--revision", choices=adapter.revisions, default=adapter.revisions[0], help="what a legacy client asks for")
-    parser.add_argument("--server-era", choices=("2025-06-18", "legacy", "modern"), help="what the server at the far end speaks [default: the client's era]")
+    parser.add_argument("--server-era", choices=("legacy", "modern"), help="what the server at the far end speaks [default: the client's era]")
+    parser.add_argument("--lacks", type=json.loads, default={}, help="JSON: checks that have no place here, and why")
+    parser.add_argument("--refusals", type=json.loads, default={}, help="JSON: checks that are refused here: tool, arguments, error")
     parser.add_argument("--touch", metavar="URL", help="where the server is told of a changed resource [default: a tool]")
     options = parser.parse_args()
     options.server_era = options.server_era or options.era

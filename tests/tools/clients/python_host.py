@@ -1,4 +1,4 @@
-"""What the Python clients' checks stand on: the client's side of a conversation, errors, waiting, and what an era lacks."""
+"""What the Python clients' checks stand on: the client's side of a conversation, errors and waiting."""
 
 import asyncio
 import contextlib
@@ -7,28 +7,6 @@ import json
 import anyio
 
 POLL_S = 0.05
-
-# Checks that a revision has no place for, with the reason; each is named as lacking and never left out.
-NO_URLS = "URL elicitation came with 2025-11-25"
-NO_RESUMPTION = "2026-07-28 has no resumption: a closed stream is a call given up"
-NO_PROMPT = "the reference server has a prompt that asks in 2026-07-28 only"
-CLIENT_LACKS = {
-    "2025-06-18": {"elicit-url": NO_URLS, "url-required": NO_URLS},
-    "2026-07-28": {
-        "ping": "2026-07-28 has no ping",
-        "server-closes-mid-call": NO_RESUMPTION,
-        "resume-after-cut": NO_RESUMPTION,
-        "terminate": "2026-07-28 has no sessions",
-    },
-}
-SERVER_LACKS = {
-    "legacy": {"elicit-in-prompt": NO_PROMPT},
-    "2025-06-18": {"elicit-in-prompt": NO_PROMPT, "elicit-url": NO_URLS, "url-required": NO_URLS},
-    "modern": {
-        "counter": "a server of 2026-07-28 keeps nothing between two calls",
-        "server-closes-mid-call": "a server of 2026-07-28 cannot close a stream and have it resumed",
-    },
-}
 
 
 class Skip(Exception):

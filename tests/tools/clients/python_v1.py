@@ -1,5 +1,8 @@
 #!/usr/bin/env python3.11
-"""The official Python SDK, 1.x line, as a client: `python_v1.py URL [--revision 2025-06-18] …`, options in python_checks.py."""
+"""The official Python SDK, 1.x line, as a client: `python_v1.py URL …`, options in python_checks.py.
+
+Run with the last release of 2025-06-18 it is a client of that revision, with those after it one of 2025-11-25.
+"""
 
 import asyncio
 import contextlib
@@ -8,7 +11,7 @@ import sys
 import anyio
 import httpx
 from mcp import ClientSession, McpError, types
-from mcp.client.streamable_http import streamable_http_client
+from mcp.client import streamable_http
 from pydantic import AnyUrl
 
 import python_checks
@@ -26,6 +29,18 @@ async def plain(awaitable):
         return wire(await awaitable)
     except McpError as error:
         raise python_checks.RpcError(error.error.code, error.error.message, error.error.data) from error
+
+
+def streams(url, client):
+    """The transport on an HTTP client of ours; the older release takes one that makes it."""
+    if hasattr(streamable_http, "streamable_http_client"):
+        return streamable_http.streamable_http_client(url, http_client=client)
+
+    def made(headers=None, **_):
+        client.headers.update(headers or {})
+        return client
+
+    return streamable_http.streamablehttp_client(url, httpx_client_factory=made)
 
 
 class Session(Watching):
@@ -96,14 +111,10 @@ class Session(Watching):
 
 class Adapter:
     eras = ("legacy",)
-    revisions = ("2025-11-25", "2025-06-18")
     cutter = staticmethod(cutting_transport(httpx))
 
     @contextlib.asynccontextmanager
     async def connect(self, url, host, transport=None):
-        # `initialize` asks for what this constant says; the line has no option for it.
-        types.LATEST_PROTOCOL_VERSION = self.options.revision
-
         async def sample(_, params):
             return types.CreateMessageResult.model_validate(await host.sample(wire(params)))
 
@@ -122,7 +133,9 @@ class Adapter:
                 host.notice(root.method, wire(root.params) if root.params else {})
 
         client = httpx.AsyncClient(transport=transport, timeout=httpx.Timeout(30, read=120), trust_env=False)
-        async with client, streamable_http_client(url, http_client=client) as (read, write, session_id):
+        # The older release enters the client itself, which works once only.
+        own = contextlib.AsyncExitStack() if not hasattr(streamable_http, "streamable_http_client") else client
+        async with own, streams(url, client) as (read, write, session_id):
             async with ClientSession(
                 read,
                 write,
@@ -134,8 +147,9 @@ class Adapter:
             ) as inner:
                 with anyio.fail_after(python_checks.CHECK_LIMIT_S):
                     answer = await inner.initialize()
-                if answer.protocolVersion != self.options.revision:
-                    raise RuntimeError(f"asked for {self.options.revision}, got {answer.protocolVersion}")
+                # Every server has it: the revision is what this release asks for.
+                if answer.protocolVersion != types.LATEST_PROTOCOL_VERSION:
+                    raise RuntimeError(f"asked for {types.LATEST_PROTOCOL_VERSION}, got {answer.protocolVersion}")
                 about = f"{answer.serverInfo.name} {answer.serverInfo.version}, {answer.protocolVersion}"
                 yield Session(inner, host, session_id, about)
 

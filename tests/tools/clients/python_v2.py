@@ -117,7 +117,6 @@ class ModernSession(ModernWays, Session):
 
 class Adapter:
     eras = ("legacy", "modern")
-    revisions = ("2025-11-25",)
     cutter = staticmethod(cutting_transport(httpx2))
 
     @contextlib.asynccontextmanager

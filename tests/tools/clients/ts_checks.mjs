@@ -2,7 +2,7 @@
 // (see ts_v1.mjs) that opens sessions with its SDK's own classes. The Python twin is python_checks.py: the same checks, the same names.
 
 import { randomUUID } from 'node:crypto';
-import { CLIENT_LACKS, Cutter, Host, SERVER_LACKS, Skip, fill, flat, need, pause, textOf, until, within } from './ts_host.mjs';
+import { Cutter, Host, Skip, fill, flat, need, pause, textOf, until, within } from './ts_host.mjs';
 
 const URL_ELICITATION_REQUIRED = -32042;
 const INVALID_PARAMS = -32602;
@@ -25,10 +25,6 @@ class Checks {
     this.options = options;
     this.first = options.era === 'modern' ? 'discover' : 'initialize';
     this.modern = options.era === 'modern';
-    this.lacks = { ...CLIENT_LACKS[this.modern ? '2026-07-28' : options.revision], ...SERVER_LACKS[options.serverEra] };
-    if (this.modern && options.serverEra !== 'modern') {
-      this.lacks.logging = "the server logs on its session's standing stream, which belongs to no request";
-    }
     // Whether a question can reach the client as an error, which only two legacy sides do.
     this.legacyOnly = options.era !== 'modern' && options.serverEra !== 'modern';
   }
@@ -40,9 +36,10 @@ class Checks {
 
   async run(name, body) {
     if (this.options.only.length && !this.options.only.includes(name) && name !== 'tools-list') return;
-    if (name in this.lacks) return this.say(name, 'lacks', this.lacks[name]);
+    const { lacks, refusals } = this.options;
+    if (name in lacks) return this.say(name, 'lacks', lacks[name]);
     try {
-      this.say(name, true, (await within(CHECK_LIMIT_MS, body())) ?? null);
+      this.say(name, true, (await within(CHECK_LIMIT_MS, name in refusals ? this.isRefused(refusals[name]) : body())) ?? null);
     } catch (error) {
       if (error instanceof Skip) return this.say(name, 'skip', error.message);
       const where = /ts_\w+\.mjs:\d+/.exec(error.stack?.split('\n').slice(1).join('\n') ?? '')?.[0] ?? '';
@@ -103,15 +100,27 @@ class Checks {
     need(result.isError, result);
   }
 
-  async refused(code, promise) {
+  async refused(codes, promise) {
     let result;
     try {
       result = await promise;
     } catch (error) {
-      need(error.code === code && error.message, `wanted ${code}, got ${error.code} ${error.message}`);
+      need(codes.includes(error.code) && error.message, `wanted ${codes}, got ${error.code} ${error.message}`);
       return `${error.code}: ${error.message}`;
     }
-    throw new Error(`wanted ${code}, got ${flat(result).slice(0, 300)}`);
+    throw new Error(`wanted ${codes}, got ${flat(result).slice(0, 300)}`);
+  }
+
+  // What cannot be done here is refused in these very words: as an error with a code, or as the tool's own.
+  async isRefused({ tool, error: words, arguments: args = {} }) {
+    const got = await this.adapter.call(this.client, { name: this.named(tool), arguments: args }, {}).then(
+      (result) => (result.isError ? `tool error: ${textOf(result)}` : flat(result).slice(0, 300)),
+      // This SDK puts the code before the words of errors that it makes of answers.
+      (error) => `${error.code}: ${error.message.replace(/^MCP error -?\d+: /, '')}`,
+    );
+    const wanted = words.replace('{tool}', this.named(tool));
+    need(got === wanted, `wanted ${wanted}, got ${got}`);
+    return got;
   }
 
   async progressOf(client, steps, delay, more = {}) {
@@ -217,6 +226,13 @@ class Checks {
     need(host.asked.length && result.messages.length, result);
   }
 
+  // A tool that runs as a task only; the caller waits.
+  async task(client, host) {
+    host.answer = (params) => ({ action: 'accept', content: fill(params) });
+    const [tool, words] = this.tools.has(this.named('sg_task')) ? ['sg_task', 'the job is done'] : ['test_tool_with_task', 'Hello'];
+    need(textOf(await this.good(client, tool)).includes(words), "the task's result is not in the answer");
+  }
+
   async cancellation(client) {
     const before = textOf(await this.good(client, 'sg_cancelled'));
     const abort = new AbortController();
@@ -300,6 +316,7 @@ class Checks {
       return;
     }
     const { client, transport } = session;
+    this.client = client;
     const server = client.getServerVersion();
     const revision = client.getNegotiatedProtocolVersion?.() ?? transport.protocolVersion;
     this.say(this.first, true, `${server?.name ?? 'a server without a name'} ${server?.version ?? ''}, ${revision}`);
@@ -325,8 +342,8 @@ class Checks {
       need(result.isError === true && textOf(result), result);
     });
     await this.run('unknown-tool', () => this.unknownTool(client));
-    await this.run('unknown-prompt', () => this.refused(INVALID_PARAMS, client.getPrompt({ name: this.named('no_such_prompt') })));
-    const missing = this.modern || this.adapter.foldsNotFound ? INVALID_PARAMS : RESOURCE_NOT_FOUND;
+    await this.run('unknown-prompt', () => this.refused([INVALID_PARAMS], client.getPrompt({ name: this.named('no_such_prompt') })));
+    const missing = this.modern ? [INVALID_PARAMS] : this.adapter.foldsNotFound ? [INVALID_PARAMS, RESOURCE_NOT_FOUND] : [RESOURCE_NOT_FOUND];
     await this.run('unknown-resource', () => this.refused(missing, client.readResource({ uri: 'test://no-such-resource' })));
     await this.run('whoami', async () => textOf(await good(client, 'sg_whoami')).slice(0, 300));
     await this.run('counter', async () => {
@@ -361,6 +378,7 @@ class Checks {
       const result = flat(await good(client, 'sg_roots'));
       need(result.includes('file:///work/alpha') && result.includes('file:///work/beta'), result);
     });
+    await this.run('task', () => this.task(client, host));
     await this.run('cancellation', () => this.cancellation(client));
     await this.run('subscription', () => this.subscription(client, host));
     await this.run('list-changed', () => this.listChanged(client, host));
@@ -387,11 +405,11 @@ class Checks {
   }
 }
 
-// `URL [--era legacy|modern] [--revision R] [--server-era 2025-06-18|legacy|modern] [--touch URL] [--fixture-prefix P] [--many] [--only CHECK]…`:
-// the revision is what a legacy client asks for, the server's era that of the far end; with `--touch URL` that is where the
-// server is told of a changed resource.
-export async function main(makeAdapter, { eras, revisions }) {
-  const options = { url: undefined, prefix: '', many: false, only: [], era: 'legacy', revision: revisions[0], serverEra: undefined };
+// `URL [--era legacy|modern] [--server-era legacy|modern] [--touch URL] [--fixture-prefix P] [--many] [--only CHECK]…
+// [--lacks JSON] [--refusals JSON]`: the server's era is that of the far end; with `--touch URL` that is where the server is told
+// of a changed resource; the JSON says by check why it has no place here, or which tool is refused with which error.
+export async function main(makeAdapter, { eras }) {
+  const options = { url: undefined, prefix: '', many: false, only: [], era: 'legacy', serverEra: undefined, lacks: {}, refusals: {} };
   const words = process.argv.slice(2);
   const oneOf = (choices) => {
     const word = words.shift();
@@ -405,8 +423,8 @@ export async function main(makeAdapter, { eras, revisions }) {
     else if (word === '--only') options.only.push(words.shift());
     else if (word === '--touch') options.touch = words.shift();
     else if (word === '--era') options.era = oneOf(eras);
-    else if (word === '--revision') options.revision = oneOf(revisions);
-    else if (word === '--server-era') options.serverEra = oneOf(['2025-06-18', 'legacy', 'modern']);
+    else if (word === '--server-era') options.serverEra = oneOf(['legacy', 'modern']);
+    else if (word === '--lacks' || word === '--refusals') options[word.slice(2)] = JSON.parse(words.shift());
     else options.url = word;
   }
   options.serverEra ??= options.era;

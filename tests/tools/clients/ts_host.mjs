@@ -1,29 +1,7 @@
-// What the TypeScript clients' checks stand on: the client's side of a conversation, waiting, cutting streams, and what an
-// era lacks. The Python twin is python_host.py.
+// What the TypeScript clients' checks stand on: the client's side of a conversation, waiting, and cutting streams.
+// The Python twin is python_host.py.
 
 const POLL_MS = 50;
-
-// Checks that a revision has no place for, with the reason; each is named as lacking and never left out.
-const NO_URLS = 'URL elicitation came with 2025-11-25';
-const NO_PROMPT = 'the reference server has a prompt that asks in 2026-07-28 only';
-const NO_RESUMPTION = '2026-07-28 has no resumption: a closed stream is a call given up';
-export const CLIENT_LACKS = {
-  '2025-06-18': { 'elicit-url': NO_URLS, 'url-required': NO_URLS },
-  '2026-07-28': {
-    ping: '2026-07-28 has no ping',
-    'server-closes-mid-call': NO_RESUMPTION,
-    'resume-after-cut': NO_RESUMPTION,
-    terminate: '2026-07-28 has no sessions',
-  },
-};
-export const SERVER_LACKS = {
-  legacy: { 'elicit-in-prompt': NO_PROMPT },
-  '2025-06-18': { 'elicit-in-prompt': NO_PROMPT, 'elicit-url': NO_URLS, 'url-required': NO_URLS },
-  modern: {
-    counter: 'a server of 2026-07-28 keeps nothing between two calls',
-    'server-closes-mid-call': 'a server of 2026-07-28 cannot close a stream and have it resumed',
-  },
-};
 
 export class Skip extends Error {}
 

@@ -1,9 +1,17 @@
-// The official TypeScript SDK, 1.x line, as a client: `ts_v1.mjs URL …`, options in ts_checks.mjs.
+// The official TypeScript SDK, 1.x line, as a client: `ts_v1.mjs URL [--package NAME] …`, options in ts_checks.mjs.
+//
+// The package of the last release of 2025-06-18 makes it a client of that revision, those after it one of 2025-11-25.
 
-import { Client } from '@modelcontextprotocol/sdk/client/index.js';
-import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
-import * as types from '@modelcontextprotocol/sdk/types.js';
 import { main } from './ts_checks.mjs';
+import { need } from './ts_host.mjs';
+
+const at = process.argv.indexOf('--package');
+const name = at < 0 ? '@modelcontextprotocol/sdk' : process.argv.splice(at, 2)[1];
+const { Client } = await import(`${name}/client/index.js`);
+const { StreamableHTTPClientTransport } = await import(`${name}/client/streamableHttp.js`);
+const types = await import(`${name}/types.js`);
+// Modes of elicitation came with 2025-11-25.
+const elicitation = types.LATEST_PROTOCOL_VERSION < '2025-11-25' ? {} : { form: {}, url: {} };
 
 const lists = {
   'tools/list': 'listTools',
@@ -16,7 +24,7 @@ const adapter = {
   async connect(url, host, fetch) {
     const client = new Client(
       { name: 'sessiongate-ts-v1', version: '1.0.0' },
-      { capabilities: { elicitation: { form: {}, url: {} }, sampling: {}, roots: { listChanged: true } } },
+      { capabilities: { elicitation, sampling: {}, roots: { listChanged: true } } },
     );
     client.setRequestHandler(types.ElicitRequestSchema, ({ params }) => host.elicit(params));
     client.setRequestHandler(types.CreateMessageRequestSchema, ({ params }) => host.sample(params));
@@ -24,6 +32,7 @@ const adapter = {
     client.fallbackNotificationHandler = async (notification) => host.notice(notification);
     const transport = new StreamableHTTPClientTransport(new URL(url), { fetch });
     await client.connect(transport);
+    need(transport.protocolVersion === types.LATEST_PROTOCOL_VERSION, `negotiated ${transport.protocolVersion}`);
     const close = async () => {
       await transport.terminateSession().catch(() => {});
       await client.close();
@@ -41,4 +50,4 @@ const adapter = {
   watchTools: async () => () => {},
 };
 
-await main(() => adapter, { eras: ['legacy'], revisions: ['2025-11-25'] });
+await main(() => adapter, { eras: ['legacy'] });

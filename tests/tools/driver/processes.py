@@ -87,9 +87,9 @@ class Programs:
         with self.lock:
             self.running = [p for p in self.running if p not in programs]
 
-    def execute(self, name, command, limit):
+    def execute(self, name, command, limit, environment=None):
         """Runs a program to its end; returns its exit code (None when it had to be ended) and what it printed."""
-        program = self.launch(name, command, f"{name}.out")
+        program = self.launch(name, command, f"{name}.out", environment)
         try:
             code = program.process.wait(limit)
         except subprocess.TimeoutExpired:
@@ -97,10 +97,11 @@ class Programs:
         self.end([program])
         return code, program.log.read_text(errors="replace")
 
-    def start(self, name, command, *, not_these=(), address=None, environment=None, limit=READY_LIMIT_S):
+    def start(self, name, command, *, not_these=(), address=None, announced=None, environment=None, limit=READY_LIMIT_S):
         """Starts a server and waits for its address: printed on stdout, or `address` when the caller chose it.
 
-        `not_these` are addresses that it may print without being the one meant (its targets).
+        `not_these` are addresses that it may print without being the one meant (its targets). `announced` is how it says
+        the address if that does not end in `mcp`: a pattern with one group.
         """
         server = self.launch(name, command, f"{name}.log", environment)
         process, log = server.process, server.log
@@ -111,6 +112,10 @@ class Programs:
             if address:
                 if answers(address):
                     server.url = address
+                    return server
+            elif announced:
+                if found := announced.search(log.read_text(errors="replace")):
+                    server.url = found.group(1)
                     return server
             else:
                 for found in ADDRESS.findall(log.read_text(errors="replace")):

@@ -6,18 +6,20 @@ import threading
 
 from . import eras
 
-# What one fixture server is: its script, the gateway's `era` for it, and the era in which its target leg then is.
-Server = collections.namedtuple("Server", "script era leg")
+# What one fixture server is: its script, the gateway's `era` for it, the revision in which its target leg then is, and its
+# Python environment or npm package, where that is not the SDK of today.
+Server = collections.namedtuple("Server", "script era revision sdk", defaults=(None,))
+OLDER, LEGACY = "2025-06-18", "2025-11-25"
 SERVERS = {
-    "python-v1": Server("python_v1.py", "auto", "legacy"),
-    "python-v2": Server("python_v2.py", "auto", "modern"),
-    "python-v2-legacy": Server("python_v2.py", "legacy", "legacy"),
-    "ts-v1": Server("ts_v1.mjs", "auto", "legacy"),
-    "ts-v2": Server("ts_v2.mjs", "auto", "modern"),
-    "ts-v2-legacy": Server("ts_v2.mjs", "legacy", "legacy"),
+    "python-v1": Server("python_v1.py", "auto", LEGACY, "mcp-v1"),
+    "python-v1-older": Server("python_v1.py", "auto", OLDER, "mcp-2025-06-18"),
+    "python-v2": Server("python_v2.py", "auto", eras.MODERN, "mcp-v2"),
+    "python-v2-legacy": Server("python_v2.py", "legacy", LEGACY, "mcp-v2"),
+    "ts-v1": Server("ts_v1.mjs", "auto", LEGACY),
+    "ts-v1-older": Server("ts_v1.mjs", "auto", OLDER, "sdk-2025-06-18"),
+    "ts-v2": Server("ts_v2.mjs", "auto", eras.MODERN),
+    "ts-v2-legacy": Server("ts_v2.mjs", "legacy", LEGACY),
 }
-REVISIONS = {"legacy": "2025-11-25", "modern": eras.MODERN}
-PYTHONS = {"python_v1.py": "mcp-v1", "python_v2.py": "mcp-v2"}
 STEPS = 3
 TOKEN = "sdk-servers-progress"
 TIMEOUT_S = 60
@@ -27,10 +29,13 @@ def targets(programs, cache):
     """Starts all of them; returns [(name, its `mcp:` configuration, its `era`)] and the addresses used."""
     listed = []
     for name, server in SERVERS.items():
-        runner = cache / "python" / PYTHONS[server.script] / "bin" / "python" if server.script in PYTHONS else cache / "bin" / "node"
+        python = server.script.endswith(".py")
+        runner = cache / "python" / server.sdk / "bin" / "python" if python else cache / "bin" / "node"
+        command = [runner, cache.parent / "servers" / server.script, "0", name]
+        command += [server.sdk] if server.sdk and not python else []
         # The bytecode of what is read once would lie in the work tree.
         quiet = {"PYTHONDONTWRITEBYTECODE": "1"}
-        started = programs.start(f"sdk-{name}", [runner, cache.parent / "servers" / server.script, "0", name], environment=quiet)
+        started = programs.start(f"sdk-{name}", command, environment=quiet)
         listed.append((name, {"url": started.url}, server.era))
     return listed, [mcp["url"] for _, mcp, _ in listed]
 
@@ -101,7 +106,7 @@ def lists(client, name):
 def echo(client, name):
     """The server says the revision that it was asked in: that of the target leg, whatever the client speaks."""
     result = client.request("tools/call", {"name": f"{name}___echo", "arguments": {"message": "Grüße"}})
-    return same([text(result), result.get("isError", False)], [[f"Grüße in {REVISIONS[SERVERS[name].leg]}"], False])
+    return same([text(result), result.get("isError", False)], [[f"Grüße in {SERVERS[name].revision}"], False])
 
 
 def progress(client, name):
@@ -113,7 +118,7 @@ def ask(client, name):
     """A question through a session names its target; between two modern legs it passes as it is."""
     client.asked.clear()
     result = client.request("tools/call", {"name": f"{name}___ask", "arguments": {}})
-    stands_alone = isinstance(client, eras.Modern) and SERVERS[name].leg == "modern"
+    stands_alone = isinstance(client, eras.Modern) and SERVERS[name].revision == eras.MODERN
     message = "Who is there?" if stands_alone else f"[{name}] Who is there?"
     asked = [[q["method"], q["params"].get("message")] for q in client.asked]
     # What the server understood of each answer is what was given to it.

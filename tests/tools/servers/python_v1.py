@@ -1,5 +1,6 @@
 #!/usr/bin/env python3.11
-"""The official Python SDK, 1.x line, as a server over streamable HTTP: `python_v1.py [PORT [NAME]]`. Legacy revisions only.
+"""The official Python SDK, 1.x line, as a server over streamable HTTP: `python_v1.py [PORT [NAME]]`. Legacy revisions only:
+the last release of 2025-06-18 runs it as well as those after it.
 
 With port 0 (the default) the system chooses one; the name is part of the resource's URI. When it is ready to accept,
 the address is printed as one line on stdout.
@@ -30,8 +31,11 @@ async def echo(message: str, ctx: Context) -> str:
 @server.tool()
 async def progress(ctx: Context) -> str:
     """Reports each of its steps as progress."""
+    token = ctx.request_context.meta and ctx.request_context.meta.progressToken
     for step in range(1, STEPS + 1):
-        await ctx.report_progress(step, STEPS, f"step {step}")
+        # `ctx.report_progress` of 1.22 does not say which call it is about: it would go to the session's standing stream, where it
+        # may come after the answer, or to nobody.
+        await ctx.session.send_progress_notification(token or 0, step, STEPS, f"step {step}", related_request_id=ctx.request_id)
     return f"{STEPS} steps"
 
 

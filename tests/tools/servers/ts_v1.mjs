@@ -1,19 +1,21 @@
-// The official TypeScript SDK, 1.x line, as a server over streamable HTTP: `ts_v1.mjs [PORT [NAME]]`. Legacy revisions only.
+// The official TypeScript SDK, 1.x line, as a server over streamable HTTP: `ts_v1.mjs [PORT [NAME [PACKAGE]]]`. Legacy
+// revisions only.
 //
 // With port 0 (the default) the system chooses one; the name is part of the resource's URI. When it is ready to accept, the
 // address is printed as one line on stdout.
 
 import { randomUUID } from 'node:crypto';
-import { packagesOf, revision, serve } from './serving.mjs';
+import { createRequire } from 'node:module';
+import { packagesOf, revision, serve, text } from './serving.mjs';
 
+const [port = '0', name = 'ts-v1', sdk = '@modelcontextprotocol/sdk'] = process.argv.slice(2);
 const load = packagesOf('sdk');
-const { McpServer } = load('@modelcontextprotocol/sdk/server/mcp.js');
-const { StreamableHTTPServerTransport } = load('@modelcontextprotocol/sdk/server/streamableHttp.js');
-const { z } = load('zod');
+const { McpServer } = load(`${sdk}/server/mcp.js`);
+const { StreamableHTTPServerTransport } = load(`${sdk}/server/streamableHttp.js`);
+// Each release knows the schemas of its own zod only.
+const { z } = createRequire(load.resolve(`${sdk}/server/mcp.js`))('zod');
 
-const [port = '0', name = 'ts-v1'] = process.argv.slice(2);
 const STEPS = 3;
-const text = (said) => ({ content: [{ type: 'text', text: said }] });
 const person = {
   type: 'object',
   properties: { name: { type: 'string' }, age: { type: 'integer' } },

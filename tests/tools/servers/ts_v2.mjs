@@ -4,7 +4,7 @@
 // address is printed as one line on stdout.
 
 import { randomUUID } from 'node:crypto';
-import { packagesOf, revision, serve } from './serving.mjs';
+import { packagesOf, revision, serve, text } from './serving.mjs';
 
 // The Inspector brings the server's half of this SDK along.
 const load = packagesOf('inspector');
@@ -14,7 +14,6 @@ const { z } = load('zod');
 
 const [port = '0', name = 'ts-v2'] = process.argv.slice(2);
 const STEPS = 3;
-const text = (said) => ({ content: [{ type: 'text', text: said }] });
 const person = z.object({ name: z.string(), age: z.int() });
 
 function fixtures() {
