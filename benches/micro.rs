@@ -1,14 +1,19 @@
-//! Micro benches of what every call passes: envelope, event, route, a session's step, a commit.
+//! Micro benches of what every call passes: envelope, event, route, a session's step, a commit, a signature.
 //!
 //! `cargo bench --bench micro`
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use reqwest::header::{HeaderMap, HeaderValue};
+use secrecy::SecretString;
 use serde_json::{Value, json};
+use sessiongate::auth::sigv4::{
+    AccessKeySpec, AccessKeys, Outbound, Policy, ReplayGuard, ReplaySettings, RequestParts, SERVICE, Signer, verify,
+};
 use sessiongate_actors::catalogue::{ListKind, Snapshot, TargetCatalogue, TargetState};
 use sessiongate_actors::session::core::{
     CallId, ConnId, Effect, Env, Generation, Input, SessionCore, SessionFacts, Step,
@@ -19,6 +24,9 @@ use sessiongate_protocol::{EventId, Message, RawJson, Request, RequestId, Revisi
 use sessiongate_storage::sled::{SledOptions, SledStore};
 use sessiongate_storage::{Acquired, Batch, NodeId, Op, SessionKey, SessionStore, Timestamp};
 use sessiongate_targets::{CallReply, LinkEvent, Origin, SavedLink, Welcome};
+
+#[path = "micro/jwt.rs"]
+mod jwt;
 
 const START: Timestamp = Timestamp(1_800_000_000_000);
 
@@ -80,6 +88,8 @@ fn settings() -> GatewaySettings {
         name: "bench".into(),
         naming: Naming::Prefixed,
         listing: Listing::Default,
+        pagination: true,
+        exceptions: Default::default(),
         instructions: None,
         max_name_length: None,
         sessions: SessionSettings::default(),
@@ -114,6 +124,7 @@ fn snapshot(settings: &GatewaySettings, count: usize) -> Snapshot {
             resource_priority: 1000,
             required: false,
             affinity: Affinity::Principal,
+            listing: None,
         };
         TargetState { settings, catalogue: Some(Arc::new(catalogue)) }
     };
@@ -152,6 +163,7 @@ impl Session {
             max_name_length: None,
             conversation: false,
             transient: false,
+            stateless: false,
         };
         let core = SessionCore::new(settings, facts, catalogue.hashes());
         let sealer = match Sealer::new(Key::new(1, [7; 32]), Vec::new()) {
@@ -188,7 +200,7 @@ impl Session {
         let Ok(params) = RawJson::parse(params) else { panic!("params") };
         let id = RequestId::integer(i64::try_from(call.0).unwrap_or_default());
         let request = Request { id, method: "tools/call".into(), params: Some(params) };
-        let step = self.step(Input::Request { call, request, sse: true });
+        let step = self.step(Input::Request { call, request, sse: true, log_level: None });
         let sent = step.now.iter().chain(&step.durable).find_map(|effect| match effect {
             Effect::Call { id, .. } => Some(*id),
             _ => None,
@@ -287,5 +299,59 @@ fn store(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, envelope, sse_frame, route, session, store);
+/// A `tools/call` signed as botocore would, and what it costs to find out that it is.
+fn sigv4(c: &mut Criterion) {
+    let mut group = c.benchmark_group("sigv4");
+    let now = SystemTime::UNIX_EPOCH + Duration::from_millis(START.0);
+    let secret = SecretString::from("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY");
+    let spec = AccessKeySpec {
+        access_key_id: "AKIDEXAMPLE".into(),
+        secret: secret.clone(),
+        session_token: None,
+        principal_arn: "arn:aws:iam::123456789012:user/bench".into(),
+        account: "123456789012".into(),
+        permissions: Vec::new(),
+    };
+    let (Ok(keys), Ok(url)) = (AccessKeys::new([spec]), "http://127.0.0.1:8080/gateways/demo-abcdefghij/mcp".parse())
+    else {
+        return;
+    };
+    let policy = Policy::default();
+    for (name, body, access_key_id) in [
+        ("verify a call of 260 B", small_request(), "AKIDEXAMPLE"),
+        ("verify a call of 24 KB", large_result(), "AKIDEXAMPLE"),
+        ("refuse an unknown key, 260 B", small_request(), "AKIDNOBODY"),
+    ] {
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", HeaderValue::from_static("application/json"));
+        headers.insert("accept", HeaderValue::from_static("application/json, text/event-stream"));
+        headers.insert("mcp-session-id", HeaderValue::from_static("b1946ac9-2f1c-4f0e-9f5e-3a1d5d1c2b7a"));
+        let signer = Signer::new(access_key_id, &secret, None, "us-east-1", SERVICE);
+        match signer.sign(&Outbound { method: "POST", url: &url, headers: &headers, body: &body }, now) {
+            Ok(signed) => headers.extend(signed),
+            Err(error) => panic!("{error}"),
+        }
+        headers.insert("user-agent", HeaderValue::from_static("bench"));
+        let request = || RequestParts {
+            method: "POST",
+            raw_path: url.path(),
+            raw_query: "",
+            headers: headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())),
+            authority: "127.0.0.1:8080",
+            body: &body,
+        };
+        let good = access_key_id == "AKIDEXAMPLE";
+        assert_eq!(verify(&keys, &policy, request(), now).is_ok(), good);
+        group.throughput(Throughput::Bytes(body.len() as u64));
+        group.bench_function(name, |b| b.iter(|| verify(&keys, &policy, black_box(request()), now).is_ok()));
+        if name == "verify a call of 260 B" {
+            let guard = ReplayGuard::new(ReplaySettings { grace: Duration::MAX, ..ReplaySettings::default() });
+            let verified = verify(&keys, &policy, request(), now);
+            let Ok(verified) = verified else { return };
+            group.bench_function("find a repetition", |b| b.iter(|| guard.admit(black_box(&verified), now).is_ok()));
+        }
+    }
+}
+
+criterion_group!(benches, envelope, jwt::verify, sse_frame, route, session, store, sigv4);
 criterion_main!(benches);

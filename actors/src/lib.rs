@@ -5,6 +5,7 @@ pub mod clock;
 pub mod crash;
 pub mod directory;
 pub mod error;
+pub mod exception;
 pub mod gateway;
 pub mod meters;
 pub mod session;

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use crate::exception::ExceptionLevel;
+
 /// The longest that a session may last.
 pub const MAX_TIMEOUT: Duration = Duration::from_secs(8 * 3600);
 /// A conversation counts as so many sessions.
@@ -35,8 +37,12 @@ pub struct GatewaySettings {
     pub name: Arc<str>,
     /// How names look.
     pub naming: Naming,
-    /// Where lists come from.
+    /// Where the lists of targets come from that do not say so themselves.
     pub listing: Listing,
+    /// Lists of the catalogue come in pages; else each comes whole.
+    pub pagination: bool,
+    /// What clients are told of failures.
+    pub exceptions: ExceptionLevel,
     /// `instructions` of the gateway, put before those of the targets.
     pub instructions: Option<String>,
     /// Exposed names longer than this are cut and get a hash; none leaves them.
@@ -110,6 +116,8 @@ pub struct TargetSettings {
     pub required: bool,
     /// How clients without sessions use its sessions.
     pub affinity: Affinity,
+    /// Where its lists come from; none is as the gateway says.
+    pub listing: Option<Listing>,
 }
 
 impl SessionSettings {

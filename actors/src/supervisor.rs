@@ -13,7 +13,9 @@ use crate::catalogue::{Snapshot, TargetCatalogue, TargetState};
 use crate::directory::SessionDirectory;
 use crate::gateway::{Gateway, Targets};
 use crate::settings::{GatewaySettings, TargetSettings};
-use crate::sync::{SyncHandle, TargetSync, TargetView};
+use crate::sync::{SyncHandle, SyncState, TargetSync, TargetView};
+
+pub use crate::sync::Synchronisation;
 
 /// Wishes for a synchronisation that may wait.
 pub const RESYNC_QUEUE: usize = 64;
@@ -26,6 +28,10 @@ pub struct TargetPlan {
     pub target: Arc<dyn Target>,
     /// Changes whenever anything of the configuration of the target does.
     pub fingerprint: u64,
+    /// When its lists are read.
+    pub synchronisation: Synchronisation,
+    /// What it offers, if it is not to be asked: its lists are never read then.
+    pub fixed: Option<Arc<TargetCatalogue>>,
 }
 
 /// One gateway with its targets.
@@ -49,8 +55,10 @@ struct Supervised {
     settings: TargetSettings,
     target: Arc<dyn Target>,
     fingerprint: u64,
+    synchronisation: Synchronisation,
     catalogue: Option<Arc<TargetCatalogue>>,
-    sync: SyncHandle,
+    /// None where what it offers is fixed.
+    sync: Option<SyncHandle>,
 }
 
 // === impl TargetSupervisor ===
@@ -82,7 +90,7 @@ impl TargetSupervisor {
     }
 
     fn sync_of(&self, target: &str) -> Option<SyncHandle> {
-        self.supervised.lock().iter().find(|known| &*known.settings.name == target).map(|known| known.sync.clone())
+        self.supervised.lock().iter().find(|known| &*known.settings.name == target)?.sync.clone()
     }
 
     /// Makes the targets what `plans` says: what did not change goes on, what did is replaced, what is not there any
@@ -90,8 +98,9 @@ impl TargetSupervisor {
     pub async fn apply(self: &Arc<Self>, settings: GatewaySettings, plans: Vec<TargetPlan>) {
         // What must be waited for comes first: from there on nothing else sees a half of the change.
         let mut stored = HashMap::new();
-        for plan in &plans {
-            if self.fingerprint_of(&plan.settings.name) != Some(plan.fingerprint) {
+        let served = self.fingerprints();
+        for plan in plans.iter().filter(|plan| plan.fixed.is_none()) {
+            if served.get(&plan.settings.name) != Some(&plan.fingerprint) {
                 stored.insert(plan.settings.name.clone(), self.load(&plan.settings.name).await);
             }
         }
@@ -119,54 +128,57 @@ impl TargetSupervisor {
         let mut gone = Vec::new();
         let mut next = Vec::with_capacity(plans.len());
         let mut supervised = self.supervised.lock();
+        let mut before: HashMap<Arc<str>, Supervised> =
+            supervised.drain(..).map(|known| (known.settings.name.clone(), known)).collect();
         for plan in plans {
             let name = plan.settings.name.clone();
-            let known = supervised.iter().position(|known| known.settings.name == name);
-            match known.map(|at| supervised.swap_remove(at)) {
+            match before.remove(&name) {
                 Some(known) if known.fingerprint == plan.fingerprint => {
                     next.push(Supervised { settings: plan.settings, ..known });
                 }
                 known => {
                     if let Some(known) = known {
-                        known.sync.stop();
+                        known.stop();
                         replaced.push(name.clone());
                     }
-                    let catalogue = stored.remove(&name).flatten();
-                    let sync = self.start(&name, plan.fingerprint, plan.target.clone(), catalogue.clone());
+                    let (catalogue, sync) = match &plan.fixed {
+                        Some(fixed) => (Some(fixed.clone()), None),
+                        None => {
+                            let catalogue = stored.remove(&name).flatten();
+                            let sync = self.start(&plan, catalogue.clone());
+                            (catalogue, Some(sync))
+                        }
+                    };
                     next.push(Supervised {
                         settings: plan.settings,
                         target: plan.target,
                         fingerprint: plan.fingerprint,
+                        synchronisation: plan.synchronisation,
                         catalogue,
                         sync,
                     });
                 }
             }
         }
-        for old in std::mem::replace(&mut *supervised, next) {
-            old.sync.stop();
-            replaced.push(old.settings.name.clone());
-            gone.push(old.settings.name);
+        *supervised = next;
+        for (name, old) in before {
+            old.stop();
+            replaced.push(name.clone());
+            gone.push(name);
         }
         let targets: Targets =
             supervised.iter().map(|known| (known.settings.name.clone(), known.target.clone())).collect();
         Swapped { targets, replaced, gone }
     }
 
-    fn fingerprint_of(&self, target: &str) -> Option<u64> {
+    fn fingerprints(&self) -> HashMap<Arc<str>, u64> {
         let supervised = self.supervised.lock();
-        supervised.iter().find(|known| &*known.settings.name == target).map(|known| known.fingerprint)
+        supervised.iter().map(|known| (known.settings.name.clone(), known.fingerprint)).collect()
     }
 
-    fn start(
-        self: &Arc<Self>,
-        name: &Arc<str>,
-        fingerprint: u64,
-        target: Arc<dyn Target>,
-        last_good: Option<Arc<TargetCatalogue>>,
-    ) -> SyncHandle {
+    fn start(self: &Arc<Self>, plan: &TargetPlan, last_good: Option<Arc<TargetCatalogue>>) -> SyncHandle {
         let weak = Arc::downgrade(self);
-        let owner = name.clone();
+        let (owner, fingerprint, target) = (plan.settings.name.clone(), plan.fingerprint, plan.target.clone());
         let publish = Arc::new(move |catalogue: Arc<TargetCatalogue>| {
             if let Some(supervisor) = weak.upgrade() {
                 supervisor.synchronised(&owner, fingerprint, catalogue);
@@ -175,7 +187,7 @@ impl TargetSupervisor {
         if let Some(revision) = last_good.as_ref().and_then(|catalogue| Revision::parse(&catalogue.revision)) {
             target.remember(revision);
         }
-        TargetSync::launch(&self.gateway.name, target, last_good, publish)
+        TargetSync::launch(&self.gateway.name, target, plan.synchronisation, last_good, publish)
     }
 
     async fn load(&self, target: &str) -> Option<Arc<TargetCatalogue>> {
@@ -221,47 +233,72 @@ impl TargetSupervisor {
         }
     }
 
-    /// Synchronises one target, or all of them at once, and waits; results by target.
+    /// Synchronises one target, or all of them at once, and waits; results by target. A target whose catalogue is fixed is
+    /// not asked: the result is what there is.
     pub async fn sync(&self, target: Option<&str>) -> Vec<(Arc<str>, Result<Arc<TargetCatalogue>, TargetError>)> {
-        let wanted: Vec<(Arc<str>, SyncHandle)> = self
+        let wanted: Vec<_> = self
             .supervised
             .lock()
             .iter()
             .filter(|known| target.is_none_or(|target| &*known.settings.name == target))
-            .map(|known| (known.settings.name.clone(), known.sync.clone()))
+            .map(|known| (known.settings.name.clone(), known.sync.clone(), known.catalogue.clone()))
             .collect();
-        let runs = wanted.into_iter().map(|(name, sync)| async move { (name, sync.sync().await) });
+        let runs = wanted.into_iter().map(|(name, sync, fixed)| async move {
+            let outcome = match sync {
+                Some(sync) => sync.sync().await,
+                None => fixed.ok_or(TargetError::Closed),
+            };
+            (name, outcome)
+        });
         futures_util::future::join_all(runs).await
     }
 
-    /// Waits until every target was tried once, or has a catalogue of an earlier process.
+    /// Waits until every target that nobody needs to ask for was tried once, or has a catalogue of an earlier process.
     pub async fn first_attempts(&self) {
         let wanted: Vec<SyncHandle> = self
             .supervised
             .lock()
             .iter()
-            .filter(|known| known.catalogue.is_none())
-            .map(|known| known.sync.clone())
+            .filter(|known| known.catalogue.is_none() && known.synchronisation == Synchronisation::Automatic)
+            .filter_map(|known| known.sync.clone())
             .collect();
         futures_util::future::join_all(wanted.iter().map(SyncHandle::sync)).await;
     }
 
     /// How the targets are.
     pub async fn views(&self) -> Vec<TargetView> {
-        let wanted: Vec<(Arc<str>, bool, SyncHandle)> = self
+        let wanted: Vec<_> = self
             .supervised
             .lock()
             .iter()
-            .map(|known| (known.settings.name.clone(), known.settings.required, known.sync.clone()))
+            .map(|known| {
+                let (name, required) = (known.settings.name.clone(), known.settings.required);
+                (name, required, known.sync.clone(), known.catalogue.clone())
+            })
             .collect();
-        let views = wanted.into_iter().map(|(name, required, sync)| async move { sync.view(required, name).await });
+        let views = wanted.into_iter().map(|(name, required, sync, fixed)| async move {
+            match sync {
+                Some(sync) => sync.view(required, name).await,
+                None => TargetView::new(name, SyncState::Ready, fixed.as_deref(), required),
+            }
+        });
         futures_util::future::join_all(views).await
     }
 
     /// Ends everything.
     pub fn stop(&self) {
         for known in self.supervised.lock().drain(..) {
-            known.sync.stop();
+            known.stop();
+        }
+    }
+}
+
+// === impl Supervised ===
+
+impl Supervised {
+    fn stop(&self) {
+        if let Some(sync) = &self.sync {
+            sync.stop();
         }
     }
 }

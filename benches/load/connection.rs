@@ -22,6 +22,8 @@ pub struct Connection {
     address: SocketAddr,
     /// The endpoint.
     pub path: &'static str,
+    /// The token of each request.
+    pub token: Option<String>,
 }
 
 /// An answer.
@@ -54,7 +56,7 @@ impl Connection {
         let stream = timeout(PATIENCE, TcpStream::connect(address)).await??;
         stream.set_nodelay(true)?;
         let (input, output) = (BytesMut::with_capacity(4096), Vec::with_capacity(1024));
-        Ok(Self { stream, input, output, address, path: "/mcp" })
+        Ok(Self { stream, input, output, address, path: "/mcp", token: None })
     }
 
     /// POSTs a message.
@@ -115,6 +117,9 @@ impl Connection {
     fn head(&mut self, method: &str, path: &str, session: Option<&str>) {
         self.output.clear();
         self.output.extend_from_slice(format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n", self.address).as_bytes());
+        if let Some(token) = &self.token {
+            self.output.extend_from_slice(format!("Authorization: Bearer {token}\r\n").as_bytes());
+        }
         if let Some(session) = session {
             self.output.extend_from_slice(
                 format!("Mcp-Session-Id: {session}\r\nMCP-Protocol-Version: 2025-11-25\r\n").as_bytes(),

@@ -76,6 +76,16 @@ impl Client {
         Ok(client)
     }
 
+    /// The same at another endpoint, by this token.
+    pub async fn open_with(address: SocketAddr, path: &'static str, token: &str) -> Result<Self> {
+        let mut client = Self::connect(address).await?;
+        client.connection.path = path;
+        client.connection.token = Some(token.to_owned());
+        client.initialize().await?;
+        client.notify_initialized().await?;
+        Ok(client)
+    }
+
     /// Connects only.
     pub async fn connect(address: SocketAddr) -> Result<Self> {
         Ok(Self { connection: Connection::open(address).await?, session: String::new(), next_id: 1 })

@@ -1,14 +1,17 @@
 //! The load bench: starts an upstream, nginx, the gateway and the client by itself, and prints tables in Markdown.
 //!
-//! `cargo bench --bench load -- [json] [eras] [sse] [churn] [memory] [streams] [growth]`; without names, all of them.
+//! `cargo bench --bench load -- [json] [eras] [sse] [churn] [memory] [streams] [parked] [growth] [jwt]`; without names, all of them.
 //! What can be set by environment is in [`options`]. It asserts nothing about time: it is no test.
 
 mod cells;
 mod connection;
 mod drive;
 mod growth;
+mod issuer;
+mod jwt;
 mod memory;
 mod options;
+mod parked;
 mod process;
 mod procfs;
 mod servers;
@@ -69,8 +72,14 @@ async fn run() -> Result<()> {
     if options.parts.contains(&Part::Streams) {
         println!("{}", streams::run(&bench, &options).await?);
     }
+    if options.parts.contains(&Part::Parked) {
+        println!("{}", parked::run(&bench, &options).await?);
+    }
     if options.parts.contains(&Part::Growth) {
         println!("{}", growth::run(&bench, &options).await?);
+    }
+    if options.parts.contains(&Part::Jwt) {
+        println!("{}", jwt::run(&bench, &options).await?);
     }
     Ok(())
 }

@@ -21,8 +21,12 @@ pub enum Part {
     Memory,
     /// Open SSE streams.
     Streams,
+    /// Calls that wait for their client.
+    Parked,
     /// Resident memory while sessions come and go.
     Growth,
+    /// What it costs to check a token.
+    Jwt,
 }
 
 /// Everything that can be set.
@@ -41,6 +45,8 @@ pub struct Options {
     pub idle: Vec<usize>,
     /// `BENCH_STREAMS`: open streams, default 2000.
     pub streams: usize,
+    /// `BENCH_PARKED`: calls that wait at once, default 10000.
+    pub parked: usize,
     /// `BENCH_CHURN`: sessions that come and go while growth is watched, default 20000.
     pub churn: usize,
     /// `BENCH_NGINX=0` leaves nginx out.
@@ -52,14 +58,16 @@ pub struct Options {
 // === impl Part ===
 
 impl Part {
-    const ALL: [(&'static str, Self); 7] = [
+    const ALL: [(&'static str, Self); 9] = [
         ("json", Self::Json),
         ("eras", Self::Eras),
         ("sse", Self::Sse),
         ("churn", Self::Churn),
         ("memory", Self::Memory),
         ("streams", Self::Streams),
+        ("parked", Self::Parked),
         ("growth", Self::Growth),
+        ("jwt", Self::Jwt),
     ];
 
     /// What a client does again and again, where the part is about that.
@@ -69,7 +77,7 @@ impl Part {
             Self::Eras => &[Work::Modern, Work::Down, Work::Up],
             Self::Sse => &[Work::Sse],
             Self::Churn => &[Work::Churn],
-            Self::Memory | Self::Streams | Self::Growth => &[],
+            Self::Memory | Self::Streams | Self::Parked | Self::Growth | Self::Jwt => &[],
         }
     }
 }
@@ -85,7 +93,9 @@ impl Options {
             let known = Part::ALL.iter().find(|(known, _)| *known == name);
             parts.push(
                 known
-                    .ok_or_else(|| format!("unknown part `{name}`: json, eras, sse, churn, memory, streams, growth"))?
+                    .ok_or_else(|| {
+                        format!("unknown part `{name}`: json, eras, sse, churn, memory, streams, parked, growth, jwt")
+                    })?
                     .1,
             );
         }
@@ -100,6 +110,7 @@ impl Options {
             sessions: list("BENCH_SESSIONS", "1,32,256")?,
             idle: list("BENCH_IDLE", "10000")?,
             streams: variable("BENCH_STREAMS", 2000)?,
+            parked: variable("BENCH_PARKED", 10_000)?,
             churn: variable("BENCH_CHURN", 20_000)?,
             nginx: variable("BENCH_NGINX", 1u8)? != 0,
             log: variable("BENCH_LOG", "info".to_owned())?,

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 use crate::connection::Connection;
 use crate::options::Options;
 use crate::process::Process;
-use crate::{Result, procfs, upstream};
+use crate::{Result, issuer, procfs, upstream};
 
 /// What all parts share. The gateway is started by each part, with a data folder of its own.
 pub struct Bench {
@@ -144,7 +144,13 @@ gateways:
     path: /mcp
     naming: plain
     keep_alive: 5s
-    sessions: {{timeout: 8h, idle_timeout: 4h, max_per_principal: 10000000}}
+    sessions:
+      timeout: 8h
+      idle_timeout: 4h
+      max_per_principal: 10000000
+      calls_in_flight: 10000
+      pending_questions: 10000
+      events: {{count: 10000, bytes: 64MiB}}
     targets:
       - name: bench
         era: legacy
@@ -157,7 +163,17 @@ gateways:
       - name: bench
         era: modern
         mcp: {{url: \"http://{upstream}/modern\", transport: streamable-http}}
+  - name: guarded
+    path: /guarded
+    naming: plain
+    sessions: {{timeout: 8h, idle_timeout: 4h, max_per_principal: 10000000, calls_in_flight: 10000}}
+    authorizer: {{type: jwt, discovery_url: \"http://{upstream}{discovery}\", allowed_audience: [bench]}}
+    targets:
+      - name: bench
+        era: legacy
+        mcp: {{url: \"http://{upstream}/mcp\", transport: streamable-http}}
 ",
+            discovery = issuer::DISCOVERY,
             data = data.display(),
         );
         // Alone in its folder: the gateway watches that folder, and each line of a log in it would be an event.

@@ -1,16 +1,20 @@
 //! The MCP server behind everything: as little work a call as can be, in a process of its own. It is ours and not an
 //! SDK's, so that its latency does not hide the gateway's.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use actix_web::web::{self, Bytes};
 use actix_web::{App, HttpResponse, HttpServer};
+use futures_util::StreamExt as _;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::sync::oneshot;
 
-use crate::Result;
+use crate::{Result, issuer};
 
 /// Says to this program that it is to be the upstream.
 pub const ROLE: &str = "SESSIONGATE_BENCH_UPSTREAM";
@@ -19,6 +23,7 @@ pub const EVENTS: u64 = 10;
 
 const TOOLS: &str = concat!(
     r#"{"tools":[{"name":"echo","description":"Says it back.","inputSchema":{"type":"object","properties":{"text":{"type":"string"}}}},"#,
+    r#"{"name":"ask","description":"Asks for a name.","inputSchema":{"type":"object"}},"#,
     r#"{"name":"progress10","description":"Reports progress ten times.","inputSchema":{"type":"object"}}]}"#
 );
 
@@ -27,6 +32,9 @@ const COMPLETE: &str = r#""resultType":"complete""#;
 const DISCOVERED: &str = r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"ttlMs":600000,"cacheScope":"public"}"#;
 
 static SESSIONS: AtomicU64 = AtomicU64::new(0);
+static QUESTIONS: AtomicU64 = AtomicU64::new(1);
+/// Calls that wait for an answer, by the id of their question.
+static WAITING: Mutex<BTreeMap<u64, oneshot::Sender<()>>> = Mutex::new(BTreeMap::new());
 
 #[derive(Deserialize)]
 struct Incoming<'a> {
@@ -64,6 +72,7 @@ pub fn run() -> Result<()> {
     actix_web::rt::System::new().block_on(async {
         let server = HttpServer::new(|| {
             App::new()
+                .configure(issuer::pages)
                 .route("/mcp", web::post().to(|body| post(body, false)))
                 .route("/modern", web::post().to(|body| post(body, true)))
                 .route("/mcp", web::delete().to(delete))
@@ -96,6 +105,9 @@ async fn post(body: Bytes, modern: bool) -> HttpResponse {
         return HttpResponse::BadRequest().finish();
     };
     let (Some(id), Some(method)) = (incoming.id, incoming.method) else {
+        if let Some(id) = incoming.id {
+            answered(id.get());
+        }
         return HttpResponse::Accepted().finish();
     };
     let id = id.get();
@@ -117,6 +129,7 @@ async fn post(body: Bytes, modern: bool) -> HttpResponse {
                 return HttpResponse::BadRequest().finish();
             };
             match call.name {
+                "ask" => ask(id),
                 "progress10" => progress(id, call._meta.and_then(|meta| meta.progress_token)),
                 _ => {
                     let said = call.arguments.map_or("{}", RawValue::get);
@@ -129,6 +142,36 @@ async fn post(body: Bytes, modern: bool) -> HttpResponse {
             }
         }
         _ => json(response(id, "{}")),
+    }
+}
+
+/// Asks the person and waits for the answer, with events that could be resumed.
+fn ask(id: &str) -> HttpResponse {
+    let number = QUESTIONS.fetch_add(1, Ordering::Relaxed);
+    let (answer, answered) = oneshot::channel();
+    if let Ok(mut waiting) = WAITING.lock() {
+        waiting.insert(number, answer);
+    }
+    let question = format!(
+        r#"{{"jsonrpc":"2.0","id":{number},"method":"elicitation/create","params":{{"mode":"form","message":"Who?","requestedSchema":{{"type":"object","properties":{{"name":{{"type":"string"}}}},"required":["name"]}}}}}}"#
+    );
+    let end = response(id, r#"{"content":[{"type":"text","text":"done"}],"isError":false}"#);
+    let event = move |at: u8, data: &str| {
+        Ok::<_, Infallible>(Bytes::from(format!("id: {number}-{at}\nevent: message\ndata: {data}\n\n")))
+    };
+    let frames =
+        futures_util::stream::once(async move { event(0, &question) }).chain(futures_util::stream::once(async move {
+            let _ = answered.await;
+            event(1, &end)
+        }));
+    HttpResponse::Ok().content_type("text/event-stream").insert_header(("cache-control", "no-cache")).streaming(frames)
+}
+
+/// The call that asked goes on.
+fn answered(id: &str) {
+    let waiting = id.parse().ok().and_then(|number: u64| WAITING.lock().ok()?.remove(&number));
+    if let Some(waiting) = waiting {
+        let _ = waiting.send(());
     }
 }
 

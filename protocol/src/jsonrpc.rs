@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::json::{RawJson, too_deep};
+use crate::json::{RawJson, push_quoted, text_of, too_deep};
 
 /// A request id: string or integer, kept as its JSON text so that `1` and `"1"` differ and both come back as they were.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -92,8 +92,8 @@ pub enum ParseError {
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
-    #[serde(borrow, default)]
-    jsonrpc: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    jsonrpc: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
     id: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
@@ -180,55 +180,57 @@ impl<'de> Deserialize<'de> for RequestId {
 impl Message {
     /// Parses one message; slices of `body` are shared, not copied.
     pub fn parse(body: &Bytes) -> Result<Self, ParseError> {
-        check_text(body)?;
-        if body.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'[') {
-            serde_json::from_slice::<&RawValue>(body).map_err(not_json)?;
+        let text = check_text(body)?;
+        if is_array(text) {
+            serde_json::from_str::<&RawValue>(text).map_err(not_json)?;
             return Err(ParseError::Batch);
         }
-        parse_one(body, body)
+        parse_one(body, text)
     }
 
     /// Parses a message or an array of them (2025-03-26). An empty array is not a message.
     pub fn parse_batch(body: &Bytes) -> Result<Vec<Self>, ParseError> {
-        check_text(body)?;
-        if body.iter().find(|b| !b.is_ascii_whitespace()) != Some(&b'[') {
-            return parse_one(body, body).map(|message| vec![message]);
+        let text = check_text(body)?;
+        if !is_array(text) {
+            return parse_one(body, text).map(|message| vec![message]);
         }
-        let parts: Vec<&RawValue> = serde_json::from_slice(body).map_err(not_json)?;
+        let parts: Vec<&RawValue> = serde_json::from_str(text).map_err(not_json)?;
         if parts.is_empty() {
             return Err(ParseError::NotAMessage { reason: "the array is empty".into(), id: None });
         }
-        parts.into_iter().map(|part| parse_one(body, part.get().as_bytes())).collect()
+        parts.into_iter().map(|part| parse_one(body, part.get())).collect()
     }
 }
 
-fn check_text(body: &[u8]) -> Result<(), ParseError> {
-    if std::str::from_utf8(body).is_err() {
-        return Err(ParseError::NotJson("it is not UTF-8".into()));
-    }
+fn check_text(body: &[u8]) -> Result<&str, ParseError> {
+    let text = std::str::from_utf8(body).map_err(|_| ParseError::NotJson("it is not UTF-8".into()))?;
     if too_deep(body) {
         return Err(ParseError::TooDeep);
     }
-    Ok(())
+    Ok(text)
+}
+
+fn is_array(text: &str) -> bool {
+    text.bytes().find(|b| !b.is_ascii_whitespace()) == Some(b'[')
 }
 
 fn not_json(error: serde_json::Error) -> ParseError {
     ParseError::NotJson(error.to_string())
 }
 
-fn parse_one(whole: &Bytes, part: &[u8]) -> Result<Message, ParseError> {
-    let envelope: Envelope<'_> = match serde_json::from_slice(part) {
+fn parse_one(whole: &Bytes, part: &str) -> Result<Message, ParseError> {
+    let envelope: Envelope<'_> = match serde_json::from_str(part) {
         Ok(envelope) => envelope,
         Err(error) if error.is_data() => {
             // Data errors may come before the end of the text: is the rest JSON at all?
-            serde_json::from_slice::<&RawValue>(part).map_err(not_json)?;
+            serde_json::from_str::<&RawValue>(part).map_err(not_json)?;
             return Err(ParseError::NotAMessage { reason: error.to_string().into(), id: None });
         }
         Err(error) => return Err(not_json(error)),
     };
     let id = envelope.id.and_then(|raw| RequestId::from_raw(raw.get()));
     let wrong = |reason: &'static str| Err(ParseError::NotAMessage { reason: reason.into(), id: id.clone() });
-    if envelope.jsonrpc.as_deref() != Some("2.0") {
+    if envelope.jsonrpc.and_then(text_of).as_deref() != Some("2.0") {
         return wrong("`jsonrpc` must be \"2.0\"");
     }
     if let Some(raw) = envelope.params
@@ -239,7 +241,7 @@ fn parse_one(whole: &Bytes, part: &[u8]) -> Result<Message, ParseError> {
     let params = envelope.params.map(|raw| RawJson::slice_of(whole, raw));
     match (envelope.method, envelope.result, envelope.error) {
         (Some(method), None, None) => {
-            let Ok(method) = serde_json::from_str::<Cow<'_, str>>(method.get()) else {
+            let Some(method) = text_of(method) else {
                 return wrong("`method` must be a string");
             };
             let method: Box<str> = method.into();
@@ -287,45 +289,44 @@ pub struct ErrorShape<'a> {
 
 /// A request on the wire.
 pub fn request(id: &RequestId, method: &str, params: Option<&RawJson>) -> Bytes {
-    let mut out = String::with_capacity(64 + method.len() + params.map_or(0, RawJson::len));
-    out.push_str(r#"{"jsonrpc":"2.0","id":"#);
-    out.push_str(id.as_raw());
+    let mut out = Vec::with_capacity(64 + id.as_raw().len() + method.len() + params.map_or(0, RawJson::len));
+    out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
+    out.extend_from_slice(id.as_raw().as_bytes());
     push_method(&mut out, method, params);
     out.into()
 }
 
 /// A notification on the wire.
 pub fn notification(method: &str, params: Option<&RawJson>) -> Bytes {
-    let mut out = String::with_capacity(48 + method.len() + params.map_or(0, RawJson::len));
-    out.push_str(r#"{"jsonrpc":"2.0""#);
+    let mut out = Vec::with_capacity(48 + method.len() + params.map_or(0, RawJson::len));
+    out.extend_from_slice(br#"{"jsonrpc":"2.0""#);
     push_method(&mut out, method, params);
     out.into()
 }
 
-fn push_method(out: &mut String, method: &str, params: Option<&RawJson>) {
-    out.push_str(r#","method":"#);
-    out.push_str(&serde_json::to_string(method).unwrap_or_default());
+fn push_method(out: &mut Vec<u8>, method: &str, params: Option<&RawJson>) {
+    out.extend_from_slice(br#","method":"#);
+    push_quoted(out, method);
     if let Some(params) = params {
-        out.push_str(r#","params":"#);
-        out.push_str(params.as_str());
+        out.extend_from_slice(br#","params":"#);
+        out.extend_from_slice(params.as_bytes());
     }
-    out.push('}');
+    out.push(b'}');
 }
 
 /// A response on the wire; `id` none writes `null`.
 pub fn response(id: Option<&RequestId>, body: &ResponseBody) -> Bytes {
     let (member, raw) = match body {
-        ResponseBody::Result(raw) => ("result", raw),
-        ResponseBody::Error(raw) => ("error", raw),
+        ResponseBody::Result(raw) => (&br#","result":"#[..], raw),
+        ResponseBody::Error(raw) => (&br#","error":"#[..], raw),
     };
-    let mut out = String::with_capacity(64 + raw.len());
-    out.push_str(r#"{"jsonrpc":"2.0","id":"#);
-    out.push_str(id.map_or("null", RequestId::as_raw));
-    out.push_str(",\"");
-    out.push_str(member);
-    out.push_str("\":");
-    out.push_str(raw.as_str());
-    out.push('}');
+    let id = id.map_or("null", RequestId::as_raw);
+    let mut out = Vec::with_capacity(40 + id.len() + raw.len());
+    out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
+    out.extend_from_slice(id.as_bytes());
+    out.extend_from_slice(member);
+    out.extend_from_slice(raw.as_bytes());
+    out.push(b'}');
     out.into()
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::json::RawJson;
+use crate::json::{RawJson, push_quoted, text_of};
 
 /// The members of an object in the order they came, values unparsed. Duplicate names are refused: whoever
 /// reads the last and whoever reads the first would disagree about what was allowed.
@@ -18,7 +18,7 @@ pub struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 impl<'a> Members<'a> {
     /// Reads an object.
     pub fn of(object: &'a RawJson) -> Result<Self, serde_json::Error> {
-        object.borrow()
+        Self::of_str(object.as_str())
     }
 
     /// Reads an object from JSON text.
@@ -33,7 +33,7 @@ impl<'a> Members<'a> {
 
     /// The value of a member that is a string.
     pub fn get_str(&self, name: &str) -> Option<Cow<'a, str>> {
-        serde_json::from_str(self.get(name)?.get()).ok()
+        text_of(self.get(name)?)
     }
 
     /// Names and values in order.
@@ -45,15 +45,16 @@ impl<'a> Members<'a> {
     /// `None` drops it. The JSON of a change must be valid.
     pub fn with(&self, changes: &[(&str, Option<&str>)]) -> RawJson {
         let size: usize = self.0.iter().map(|(name, value)| name.len() + value.get().len() + 4).sum();
-        let mut out = String::with_capacity(size + 32);
-        out.push('{');
+        let added: usize = changes.iter().map(|(name, value)| name.len() + value.map_or(0, str::len) + 4).sum();
+        let mut out = Vec::with_capacity(size + added + 2);
+        out.push(b'{');
         let mut push = |name: &str, value: &str| {
             if out.len() > 1 {
-                out.push(',');
+                out.push(b',');
             }
-            out.push_str(&serde_json::to_string(name).unwrap_or_default());
-            out.push(':');
-            out.push_str(value);
+            push_quoted(&mut out, name);
+            out.push(b':');
+            out.extend_from_slice(value.as_bytes());
         };
         for (name, value) in self.iter() {
             match changes.iter().find(|(changed, _)| *changed == name) {
@@ -69,7 +70,7 @@ impl<'a> Members<'a> {
                 push(name, value);
             }
         }
-        out.push('}');
+        out.push(b'}');
         RawJson::trusted(out)
     }
 }

@@ -1,7 +1,7 @@
 //! What a gateway says of itself, in either era.
 
 use sessiongate_actors::gateway::Gateway;
-use sessiongate_protocol::Revision;
+use sessiongate_protocol::{Revision, tasks};
 
 /// Instructions of all targets together, in bytes: clients put them into a prompt.
 const INSTRUCTIONS: usize = 16 * 1024;
@@ -29,6 +29,9 @@ pub fn capabilities(gateway: &Gateway, revision: Revision) -> serde_json::Value 
     }
     if can.resources {
         add("resources", serde_json::json!({"listChanged": true, "subscribe": can.subscribe}));
+    }
+    if can.runs_tasks() && revision == Revision::V2025_11_25 {
+        add("tasks", tasks::capability());
     }
     if can.tools {
         add("tools", serde_json::json!({"listChanged": true}));

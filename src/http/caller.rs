@@ -4,13 +4,17 @@ use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{ACCEPT, HeaderMap};
+use actix_web::web::Bytes;
 use sessiongate_actors::SessionError;
 use sessiongate_actors::directory::{NewSession, Principal};
 use sessiongate_actors::session::SessionHandle;
 use sessiongate_actors::session::core::EndReason;
-use sessiongate_protocol::{Era, RawJson, RequestId, Revision};
+use sessiongate_protocol::{RawJson, RequestId, Revision};
+use tokio::time::Instant;
 
 use super::HttpError;
+use super::principal::Identity;
+use super::stream::StreamTiming;
 use crate::gateway::{Runtime, Served};
 
 /// The header that names a session; header names are case-insensitive.
@@ -21,11 +25,20 @@ pub const PROTOCOL_VERSION: &str = "mcp-protocol-version";
 const MAX_MOVES: u32 = 3;
 
 /// A request on its way to a session.
+#[derive(Clone)]
 pub struct Caller<'a> {
     pub runtime: &'a Runtime,
     pub gateway: Arc<Served>,
     pub principal: Principal,
+    /// From here on the credential is no good.
+    pub until: Option<Instant>,
+    /// The body, where it was read already.
+    pub body: Option<Bytes>,
     pub request: &'a HttpRequest,
+    /// The headers as an interceptor changed them.
+    pub changed: Option<&'a HeaderMap>,
+    /// An interceptor wrote the body: headers that repeat arguments say what they were before.
+    pub rewritten: bool,
 }
 
 /// A session for a request.
@@ -66,9 +79,27 @@ impl std::ops::Deref for Session {
 
 // === impl Caller ===
 
+impl<'a> Caller<'a> {
+    /// A request of somebody who is known.
+    pub fn new(runtime: &'a Runtime, gateway: Arc<Served>, identity: Identity, request: &'a HttpRequest) -> Self {
+        let Identity { principal, until, body, .. } = identity;
+        Self { runtime, gateway, principal, until, body, request, changed: None, rewritten: false }
+    }
+}
+
 impl Caller<'_> {
+    /// How streams of this request behave.
+    pub fn timing(&self) -> StreamTiming {
+        StreamTiming { until: self.until, ..self.gateway.timing }
+    }
+
     pub fn headers(&self) -> &HeaderMap {
-        self.request.headers()
+        self.changed.unwrap_or_else(|| self.request.headers())
+    }
+
+    /// The same request as an interceptor changed it.
+    pub fn intercepted<'b>(&'b self, headers: &'b HeaderMap, rewritten: bool) -> Caller<'b> {
+        Caller { changed: Some(headers), rewritten, body: None, ..self.clone() }
     }
 
     /// `Mcp-Session-Id`, where there is one.
@@ -139,7 +170,7 @@ impl Caller<'_> {
             .headers()
             .get(PROTOCOL_VERSION)
             .and_then(|value| Revision::parse(value.to_str().ok()?.trim()))
-            .unwrap_or(Revision::V2025_03_26);
+            .unwrap_or_else(|| self.gateway.versions.unsaid());
         let client_info = serde_json::json!({"name": "unknown", "version": "0"});
         let new = NewSession {
             revision,
@@ -156,23 +187,19 @@ impl Caller<'_> {
         Ok(Session { ephemeral: Some(Arc::new(Ephemeral(handle.clone()))), handle })
     }
 
-    /// `MCP-Protocol-Version` must be a revision that has sessions. One that differs from the session's is accepted:
-    /// the session's counts.
+    /// `MCP-Protocol-Version` must be a revision that has sessions and is served. One that differs from the session's is
+    /// accepted: the session's counts.
     pub fn check_version(&self) -> Result<(), HttpError> {
         let Some(value) = self.headers().get(PROTOCOL_VERSION) else { return Ok(()) };
         let text = String::from_utf8_lossy(value.as_bytes());
-        match Revision::parse(text.trim()) {
-            Some(revision) if revision.era() == Era::Legacy => Ok(()),
-            _ => Err(HttpError::Header(format!(
-                "`MCP-Protocol-Version` {text} is not supported; supported are {}",
-                Revision::ALL
-                    .into_iter()
-                    .filter(|revision| revision.era() == Era::Legacy)
-                    .map(Revision::as_str)
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            ))),
+        let versions = &self.gateway.versions;
+        if versions.legacy().any(|revision| revision.as_str() == text.trim()) {
+            return Ok(());
         }
+        let mut dates: Vec<&str> = versions.legacy().map(Revision::as_str).collect();
+        dates.reverse();
+        let supported = if dates.is_empty() { "none with sessions".to_owned() } else { dates.join(", ") };
+        Err(HttpError::Header(format!("`MCP-Protocol-Version` {text} is not supported; supported are {supported}")))
     }
 
     /// What `Accept` takes: JSON, event streams.

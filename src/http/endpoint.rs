@@ -4,7 +4,7 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::caller::Caller;
-use super::{HttpError, delete, get, post, principal};
+use super::{HttpError, connections, delete, get, metadata, post, principal};
 use crate::gateway::Runtime;
 
 /// Every request that is not for a page of the gateway itself.
@@ -13,13 +13,28 @@ pub async fn serve(
     request: HttpRequest,
     mut payload: Payload,
 ) -> Result<HttpResponse, HttpError> {
-    runtime.guard().check(&request)?;
+    if request.path().starts_with(metadata::WELL_KNOWN) {
+        return Box::pin(metadata::serve(&runtime, &request)).await;
+    }
+    if let Some(refused) = connections::refuse(&request) {
+        return Ok(refused);
+    }
+    let found = runtime.find(request.path(), || metadata::host(&request));
+    let by_host = found.as_ref().is_some_and(|found| found.by_host);
+    runtime.guard().check(&request, |host| by_host || runtime.table().has_host(host))?;
     if runtime.is_shutting_down() {
         return Err(HttpError::ShuttingDown);
     }
-    let gateway = runtime.gateway_at(request.path()).ok_or(HttpError::NoGateway)?;
-    let principal = principal::principal(&gateway, &request)?;
-    let caller = Caller { runtime: &runtime, gateway, principal, request: &request };
+    let found = found.ok_or(HttpError::NoGateway)?;
+    if !found.served.hosts.is_empty() {
+        metadata::chosen_domain(&found.served, &request)?;
+    }
+    let identity = match principal::at_once(&runtime, &found, &request)? {
+        Some(identity) => identity,
+        None => Box::pin(principal::find_out(&runtime, &found, &request, &mut payload)).await?,
+    };
+    principal::permit(&runtime, &found, &identity, &request)?;
+    let caller = Caller::new(&runtime, found.served, identity, &request);
     match request.method().as_str() {
         "POST" => post::serve(&caller, &mut payload).await,
         "GET" => get::serve(&caller).await,

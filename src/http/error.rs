@@ -1,11 +1,20 @@
 //! The one place where a refusal becomes an HTTP status and a JSON-RPC error.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, ResponseError};
 use sessiongate_actors::SessionError;
 use sessiongate_protocol::{ParseError, RequestId, codes, jsonrpc};
+
+use crate::auth::jwt::JwtError;
+use crate::auth::sigv4::SigV4Error;
+use crate::intercept::InterceptError;
+
+/// Chooses one of a gateway's domains for the URLs that it tells (AgentCore's `domainOverride`).
+pub const DOMAIN: &str = "x-amzn-bedrock-agentcore-gateway-domain";
+/// What AWS's clients make their exceptions of.
+const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
 /// Why a request was not served. The displayed text is for the client.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +33,35 @@ pub enum HttpError {
     /// No credential, or an unknown one.
     #[error("a valid API key is needed: send `Authorization: Bearer …`")]
     Unauthorized,
+    /// A token is missing, or does not open the gateway.
+    #[error("{error}")]
+    Token {
+        /// Why.
+        error: Box<JwtError>,
+        /// `WWW-Authenticate`.
+        challenge: Option<Box<str>>,
+    },
+    /// A token stands in the URL, where logs and histories keep it.
+    #[error("a token in the URL is not accepted: send it as `Authorization: Bearer …`")]
+    TokenInQuery {
+        /// `WWW-Authenticate`.
+        challenge: Option<Box<str>>,
+    },
+    /// The signature of the request is missing or not good.
+    #[error("{0}")]
+    Signature(Box<SigV4Error>),
+    /// It is known who calls, and they may not.
+    #[error("{0}")]
+    AccessDenied(String),
+    /// The gateway's authorizer cannot be used.
+    #[error("the authorizer of this gateway cannot be used at the moment; its operator finds the reason in the log")]
+    NoAuthorizer,
+    /// The header that chooses one of a gateway's domains names another one.
+    #[error("`{DOMAIN}` must be one of the domains of this gateway")]
+    Domain,
+    /// There is no such document: no gateway there asks for tokens.
+    #[error("no gateway with an authorization server is served there")]
+    NoMetadata,
     /// The method is not offered.
     #[error("{method} is not offered here")]
     Method {
@@ -69,6 +107,14 @@ pub enum HttpError {
         /// The id to echo.
         id: Option<RequestId>,
     },
+    /// An interceptor did not say what is to become of the request.
+    #[error("{error}")]
+    Intercepted {
+        /// Why.
+        error: InterceptError,
+        /// The id to echo.
+        id: Option<RequestId>,
+    },
     /// The gateway is going down.
     #[error("the gateway is shutting down: try again in a second")]
     ShuttingDown,
@@ -104,6 +150,13 @@ impl HttpError {
             Self::NoGateway => "no_gateway",
             Self::Forbidden { .. } => "forbidden_origin",
             Self::Unauthorized => "unauthorized",
+            Self::Token { error, .. } => error.code(),
+            Self::TokenInQuery { .. } => "token_in_query",
+            Self::Signature(_) => "signature_refused",
+            Self::AccessDenied(_) => "access_denied",
+            Self::NoAuthorizer => "authorizer_unusable",
+            Self::Domain => "unknown_domain",
+            Self::NoMetadata => "no_metadata",
             Self::Method { .. } => "method_not_allowed",
             Self::NotAcceptable(_) => "not_acceptable",
             Self::UnsupportedMedia => "unsupported_media_type",
@@ -115,6 +168,7 @@ impl HttpError {
             Self::Header(_) => "bad_header",
             Self::Invalid { .. } => "invalid_request",
             Self::Session { error, .. } => error.code(),
+            Self::Intercepted { error, .. } => error.code(),
             Self::ShuttingDown => "shutting_down",
         }
     }
@@ -123,7 +177,8 @@ impl HttpError {
         match self {
             Self::Parse(ParseError::NotJson(_)) => codes::PARSE_ERROR,
             Self::Session { error, .. } => error.rpc_code(),
-            Self::ShuttingDown => codes::INTERNAL_ERROR,
+            Self::ShuttingDown | Self::NoAuthorizer | Self::Intercepted { .. } => codes::INTERNAL_ERROR,
+            Self::Token { error, .. } if error.status() == 503 => codes::INTERNAL_ERROR,
             _ => codes::INVALID_REQUEST,
         }
     }
@@ -133,6 +188,7 @@ impl HttpError {
             Self::Parse(ParseError::NotAMessage { id, .. }) | Self::Invalid { id, .. } | Self::Session { id, .. } => {
                 id.as_ref()
             }
+            Self::Intercepted { id, .. } => id.as_ref(),
             _ => None,
         }
     }
@@ -144,6 +200,13 @@ impl ResponseError for HttpError {
             Self::NoGateway => StatusCode::NOT_FOUND,
             Self::Forbidden { .. } => StatusCode::FORBIDDEN,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Token { error, .. } => {
+                StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+            }
+            Self::TokenInQuery { .. } | Self::Domain => StatusCode::BAD_REQUEST,
+            Self::Signature(_) | Self::AccessDenied(_) => StatusCode::FORBIDDEN,
+            Self::NoAuthorizer => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoMetadata => StatusCode::NOT_FOUND,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
             Self::UnsupportedMedia => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -151,6 +214,9 @@ impl ResponseError for HttpError {
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyBroken | Self::Parse(_) | Self::Header(_) | Self::Invalid { .. } => StatusCode::BAD_REQUEST,
             Self::Session { error, .. } => {
+                StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+            }
+            Self::Intercepted { error, .. } => {
                 StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
             }
             Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
@@ -165,10 +231,28 @@ impl ResponseError for HttpError {
             Self::Unauthorized => {
                 response.insert_header((WWW_AUTHENTICATE, "Bearer"));
             }
+            Self::Token { error, challenge } => {
+                if let Some(text) = challenge {
+                    response.insert_header((WWW_AUTHENTICATE, &**text));
+                }
+                if let Some(after) = error.retry_after() {
+                    response.insert_header((RETRY_AFTER, after.as_secs().max(1)));
+                }
+            }
+            Self::TokenInQuery { challenge: Some(text) } => {
+                response.insert_header((WWW_AUTHENTICATE, &**text));
+            }
+            Self::Signature(error) => {
+                response.insert_header((ERROR_TYPE, error.error_type()));
+            }
+            Self::AccessDenied(_) => {
+                response.insert_header((ERROR_TYPE, "AccessDeniedException"));
+            }
             Self::Method { allow, .. } => {
                 response.insert_header((ALLOW, *allow));
             }
             Self::ShuttingDown
+            | Self::NoAuthorizer
             | Self::Session {
                 error:
                     SessionError::Overloaded | SessionError::Left | SessionError::Store(_) | SessionError::Bound { .. },

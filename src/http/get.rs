@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use sessiongate_protocol::EventId;
 
 use super::caller::Caller;
-use super::{HttpError, stream};
+use super::{HttpError, intercepted, stream};
 
 pub async fn serve(caller: &Caller<'_>) -> Result<HttpResponse, HttpError> {
     if !caller.gateway.streaming || !caller.gateway.sessions {
@@ -26,5 +26,9 @@ pub async fn serve(caller: &Caller<'_>) -> Result<HttpResponse, HttpError> {
         }
     };
     let (session, attachment) = caller.with_session(None, async |session| session.attach(after).await).await?;
-    Ok(stream::response(caller, session, attachment))
+    let response = stream::response(caller, session, attachment);
+    match &caller.gateway.interceptors {
+        None => Ok(response),
+        Some(interceptors) => intercepted::get(caller, interceptors, response).await,
+    }
 }

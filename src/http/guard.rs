@@ -32,23 +32,29 @@ impl OriginGuard {
         guard
     }
 
-    /// Checks a request.
-    pub fn check(&self, request: &HttpRequest) -> Result<(), HttpError> {
-        let text = |name| {
-            let value = request.headers().get(name);
-            value.map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase())
-        };
-        if let Some(host) = text(HOST)
-            && !self.host_allowed(&host)
-        {
-            return Err(HttpError::Forbidden { header: "Host", value: host });
+    /// Checks a request. `serves`: whether a gateway has this `Host` for itself.
+    pub fn check(&self, request: &HttpRequest, serves: impl FnOnce(&str) -> bool) -> Result<(), HttpError> {
+        self.check_host(request, serves)?;
+        let origin = request.headers().get(ORIGIN);
+        let origin = origin.map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase());
+        match origin {
+            Some(origin) if !self.origin_allowed(&origin) => {
+                Err(HttpError::Forbidden { header: "Origin", value: origin })
+            }
+            _ => Ok(()),
         }
-        if let Some(origin) = text(ORIGIN)
-            && !self.origin_allowed(&origin)
-        {
-            return Err(HttpError::Forbidden { header: "Origin", value: origin });
+    }
+
+    /// Checks its host only: for documents that every page may read.
+    pub fn check_host(&self, request: &HttpRequest, serves: impl FnOnce(&str) -> bool) -> Result<(), HttpError> {
+        let host = request.headers().get(HOST);
+        let host = host.map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase());
+        match host {
+            Some(host) if !self.host_allowed(&host) && !serves(&host) => {
+                Err(HttpError::Forbidden { header: "Host", value: host })
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn host_allowed(&self, host: &str) -> bool {
@@ -72,14 +78,15 @@ impl OriginGuard {
 }
 
 /// The host without its port; IPv6 keeps its brackets off.
-fn host_name(host: &str) -> &str {
+pub fn host_name(host: &str) -> &str {
     match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or(rest),
         None => host.rsplit_once(':').map_or(host, |(name, _)| name),
     }
 }
 
-fn is_loopback(name: &str) -> bool {
+/// The name or address is this machine's.
+pub fn is_loopback(name: &str) -> bool {
     let name = name.trim_start_matches('[').trim_end_matches(']');
     name == "localhost" || name.ends_with(".localhost") || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }

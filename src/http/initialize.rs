@@ -42,11 +42,15 @@ pub async fn serve(caller: &Caller<'_>, request: Request) -> Result<HttpResponse
         let message = format!("`capabilities` and `clientInfo` must be objects, of {MAX_SAID} bytes together at most");
         return Ok(refuse(&request, &message));
     }
-    let revision = Revision::negotiate(&params.protocol_version);
+    let Some(revision) = caller.gateway.versions.negotiate(&params.protocol_version) else {
+        return Err(invalid("no revision with sessions is served here".into()));
+    };
     let max_name_length = names::limit(caller.request).map_err(|error| invalid(error.to_string()))?;
     if !caller.gateway.sessions {
-        let body =
-            jsonrpc::response(Some(&request.id), &ResponseBody::Result(result(&caller.gateway.gateway, revision)));
+        let body = jsonrpc::response(
+            Some(&request.id),
+            &ResponseBody::Result(result(&caller.gateway.gateway, revision, false)),
+        );
         return Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).body(body));
     }
     if caller.runtime.is_shutting_down() {
@@ -54,7 +58,7 @@ pub async fn serve(caller: &Caller<'_>, request: Request) -> Result<HttpResponse
     }
     let Params { capabilities, client_info, .. } = params;
     let new = NewSession { revision, capabilities, client_info, max_name_length };
-    let result = result(&caller.gateway.gateway, revision);
+    let result = result(&caller.gateway.gateway, revision, true);
     let (id, _) = caller
         .runtime
         .directory()
@@ -65,6 +69,11 @@ pub async fn serve(caller: &Caller<'_>, request: Request) -> Result<HttpResponse
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).insert_header((SESSION_ID, id)).body(body))
 }
 
+/// The revision that an `initialize` asks for.
+pub fn requested(params: Option<&RawJson>) -> Option<String> {
+    Members::of(params?).ok()?.get_str("protocolVersion").map(|version| version.into_owned())
+}
+
 fn refuse(request: &Request, message: &str) -> HttpResponse {
     let body = jsonrpc::error_body(codes::INVALID_PARAMS, message, None);
     HttpResponse::Ok()
@@ -73,10 +82,15 @@ fn refuse(request: &Request, message: &str) -> HttpResponse {
 }
 
 /// Capabilities are frozen here, so everything is announced that any target can do, or could when it comes up.
-fn result(gateway: &Gateway, revision: Revision) -> RawJson {
+fn result(gateway: &Gateway, revision: Revision, sessions: bool) -> RawJson {
+    let mut capabilities = about::capabilities(gateway, revision);
+    if !sessions && let Some(all) = capabilities.as_object_mut() {
+        // Many targets keep a task for the session that began it.
+        all.remove("tasks");
+    }
     let mut result = serde_json::json!({
         "protocolVersion": revision.as_str(),
-        "capabilities": about::capabilities(gateway, revision),
+        "capabilities": capabilities,
         "serverInfo": about::server_info(gateway),
     });
     if let Some(instructions) = about::instructions(gateway) {

@@ -1,15 +1,18 @@
 //! The MCP data plane: one endpoint for each gateway, over streamable HTTP, both eras.
 
 pub(crate) mod about;
-mod body;
+pub(crate) mod body;
 mod caller;
+mod connections;
 mod delete;
 mod endpoint;
 mod error;
 mod get;
-mod guard;
+pub(crate) mod guard;
 mod health;
 mod initialize;
+mod intercepted;
+mod metadata;
 mod modern;
 mod names;
 mod post;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 use actix_web::web::{Bytes, Payload};
 use futures_util::{StreamExt, stream};
 use sessiongate_actors::SessionError;
@@ -15,8 +15,14 @@ use sessiongate_protocol::modern::ladder::{self, Class, HeaderView};
 use sessiongate_protocol::{Message, ParseError, Request, RequestId};
 
 use super::caller::{Caller, PROTOCOL_VERSION, Session};
-use super::{HttpError, body, initialize, modern, stream as sse};
+use super::{HttpError, body, initialize, intercepted, modern, stream as sse};
 
+/// The headers that repeat what the body of a modern request says, parsed once.
+static MIRRORED: [HeaderName; 3] = [
+    HeaderName::from_static(PROTOCOL_VERSION),
+    HeaderName::from_static(headers::METHOD),
+    HeaderName::from_static(headers::NAME),
+];
 /// Requests of a batch that run at once.
 const BATCH_AT_ONCE: usize = 16;
 /// A call that is quiet for this long gets a stream, so that proxies see life and the client can resume.
@@ -35,12 +41,29 @@ pub async fn serve(caller: &Caller<'_>, payload: &mut Payload) -> Result<HttpRes
     }
     let announced =
         caller.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
-    let body = body::read(payload, caller.runtime.body_limit(), announced).await?;
+    let body = match &caller.body {
+        Some(body) => body.clone(),
+        None => body::read(payload, caller.runtime.body_limit(), announced).await?,
+    };
+    match &caller.gateway.interceptors {
+        None => dispatch(caller, body).await,
+        Some(interceptors) => Box::pin(intercepted::post(caller, interceptors, body)).await,
+    }
+}
+
+/// Carries out what the body says.
+pub async fn dispatch(caller: &Caller<'_>, body: Bytes) -> Result<HttpResponse, HttpError> {
     let parsed = Message::parse(&body);
+    if let (Some(rate), Ok(Message::Request(request))) = (&caller.gateway.rate, &parsed) {
+        rate.admit(1).map_err(|error| HttpError::session(error, Some(&request.id)))?;
+    }
     if let Ok(message) = &parsed
         && let Some(answer) = modern(caller, message).await?
     {
         return Ok(answer);
+    }
+    if caller.gateway.versions.legacy().next().is_none() {
+        return Ok(standing_alone(caller, parsed.as_ref().ok()));
     }
     match parsed {
         Ok(Message::Request(request)) if &*request.method == "initialize" => initialize::serve(caller, request).await,
@@ -52,25 +75,43 @@ pub async fn serve(caller: &Caller<'_>, payload: &mut Payload) -> Result<HttpRes
 
 /// Answers a message of the modern era; none where it is not one.
 async fn modern(caller: &Caller<'_>, message: &Message) -> Result<Option<HttpResponse>, HttpError> {
-    let text = |name| caller.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
-    let (version, method, name) = (text(PROTOCOL_VERSION), text(headers::METHOD), text(headers::NAME));
+    let sent = |name: &HeaderName| {
+        let mut all = caller.headers().get_all(name);
+        let first = all.next();
+        let clear = all.next().is_none() && first.is_none_or(|value| value.to_str().is_ok());
+        (first.map(|value| String::from_utf8_lossy(value.as_bytes())), clear)
+    };
+    let [(version, a), (method, b), (name, c)] = MIRRORED.each_ref().map(sent);
     let view = HeaderView { protocol_version: version.as_deref(), method: method.as_deref(), name: name.as_deref() };
-    let envelope = match ladder::classify(message, &view) {
+    let (envelope, params) = match ladder::classify(message, &view, caller.gateway.versions.all()) {
         Class::Legacy => return Ok(None),
-        Class::Modern(envelope) => envelope,
+        Class::Modern(envelope, params) => (envelope, params),
         Class::Notification => return Ok(Some(HttpResponse::Accepted().finish())),
         Class::Refused(refusal) => return Ok(Some(modern::refusal(id_of(message), &refusal))),
     };
     let Message::Request(request) = message else { return Ok(None) };
-    for header in [PROTOCOL_VERSION, headers::METHOD, headers::NAME] {
-        if let Some(refusal) = modern::ambiguous(caller, header) {
-            return Ok(Some(modern::refusal(Some(&request.id), &refusal)));
-        }
-    }
-    if let Err(refusal) = ladder::validate(request, &view) {
+    let clear = a && b && c;
+    let ambiguous = || MIRRORED.iter().find_map(|header| modern::ambiguous(caller, header.as_str()));
+    if let Some(refusal) = if clear { None } else { ambiguous() } {
         return Ok(Some(modern::refusal(Some(&request.id), &refusal)));
     }
-    modern::serve(caller, request.clone(), envelope).await.map(Some)
+    if let Err(refusal) = ladder::validate(request, &params, &view) {
+        return Ok(Some(modern::refusal(Some(&request.id), &refusal)));
+    }
+    modern::serve(caller, request, envelope, &params).await.map(Some)
+}
+
+/// The answer to a message of a session, where a gateway has none.
+fn standing_alone(caller: &Caller<'_>, message: Option<&Message>) -> HttpResponse {
+    let asked = match message {
+        Some(Message::Request(request)) if &*request.method == "initialize" => {
+            initialize::requested(request.params.as_ref())
+        }
+        _ => None,
+    };
+    let said = || caller.headers().get(PROTOCOL_VERSION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let requested = asked.or_else(said).unwrap_or_else(|| caller.gateway.versions.unsaid().to_string());
+    modern::refusal(message.and_then(id_of), &ladder::unsupported(&requested, caller.gateway.versions.all()))
 }
 
 fn id_of(message: &Message) -> Option<&RequestId> {
@@ -152,6 +193,10 @@ async fn batch(caller: &Caller<'_>, body: &Bytes) -> Result<HttpResponse, HttpEr
         return Err(ParseError::Batch.into());
     }
     let messages = parsed?;
+    if let Some(rate) = &caller.gateway.rate {
+        let requests = messages.iter().filter(|message| matches!(message, Message::Request(_))).count();
+        rate.admit(requests).map_err(|error| HttpError::session(error, None))?;
+    }
     if messages.len() > 100 {
         return Err(invalid("a batch holds 100 messages at most"));
     }

@@ -8,6 +8,7 @@ use actix_web::web::{self, Data};
 use actix_web::{App, HttpServer};
 use actix_web_lab::middleware::CatchPanic;
 
+use super::connections::Connections;
 use super::{endpoint, health};
 use crate::gateway::Runtime;
 
@@ -23,6 +24,7 @@ pub struct Bound {
 pub fn bind(listen: SocketAddr, runtime: Data<Runtime>, shutdown: Duration) -> std::io::Result<Bound> {
     let listener = TcpListener::bind(listen)?;
     let address = listener.local_addr()?;
+    let connections = runtime.connection_limit().map(Connections::new);
     let server = HttpServer::new(move || {
         App::new()
             .app_data(runtime.clone())
@@ -40,8 +42,11 @@ pub fn bind(listen: SocketAddr, runtime: Data<Runtime>, shutdown: Duration) -> s
     // A client that went away is noticed while a call runs.
     .h1_allow_half_closed(false)
     .shutdown_timeout(shutdown.as_secs().max(1))
-    .disable_signals()
-    .listen(listener)?
-    .run();
+    .disable_signals();
+    let server = match connections {
+        Some(connections) => server.on_connect(connections.on_connect()),
+        None => server,
+    };
+    let server = server.listen(listener)?.run();
     Ok(Bound { address, server })
 }

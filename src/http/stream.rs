@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
+use actix_web::http::Method;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::web::Bytes;
 use futures_util::stream;
@@ -29,11 +30,16 @@ pub struct StreamTiming {
     pub retry: Duration,
     /// Connections are closed after this long, for clients that know polling (2025-11-25).
     pub close_after: Option<Duration>,
+    /// Until when the credential is good that the client showed: then it comes back with another. Of a request, not of the
+    /// gateway.
+    pub until: Option<Instant>,
 }
 
 /// The response that carries a stream.
 pub fn response(caller: &Caller<'_>, session: Session, attachment: Attachment) -> HttpResponse {
-    let reader = Reader::new(&caller.gateway, session, attachment, caller.gateway.timing);
+    let mut reader = Reader::new(&caller.gateway, session, attachment, caller.timing());
+    // A GET can be repeated; a call only after an event that says where it was.
+    reader.returns = caller.request.method() == Method::GET;
     let body = stream::unfold(reader, |mut reader| async move {
         let next = reader.next().await?;
         Some((Ok::<Bytes, std::convert::Infallible>(next), reader))
@@ -64,6 +70,8 @@ pub struct Reader {
     close_at: Option<Instant>,
     /// An event with an id was written, so that the client can come back.
     seen: bool,
+    /// It can come back without one, too.
+    pub returns: bool,
     finished: bool,
 }
 
@@ -100,6 +108,7 @@ impl Reader {
             timing,
             close_at,
             seen: false,
+            returns: false,
             finished: false,
         }
     }
@@ -127,9 +136,9 @@ impl Reader {
                 }
                 continue;
             }
-            let Some(live) = &mut self.attachment.live else { return None };
             let wake = Instant::now() + self.timing.keep_alive;
-            let wake = self.close_at.filter(|_| self.seen).map_or(wake, |close_at| wake.min(close_at));
+            let wake = self.due().map_or(wake, |due| wake.min(due));
+            let Some(live) = &mut self.attachment.live else { return None };
             match timeout_at(wake, live.recv()).await {
                 Ok(Some(StreamItem::Frame { seq, frame })) => {
                     self.last = seq;
@@ -157,7 +166,13 @@ impl Reader {
     /// It is time to close the connection. Not before the client has an event, after which it can come back: each
     /// connection gets a bit further.
     fn is_due(&self) -> bool {
-        self.seen && self.close_at.is_some_and(|close_at| close_at <= Instant::now())
+        self.due().is_some_and(|due| due <= Instant::now())
+    }
+
+    fn due(&self) -> Option<Instant> {
+        let close_at = self.close_at.filter(|_| self.seen);
+        let until = self.timing.until.filter(|_| self.seen || self.returns);
+        close_at.into_iter().chain(until).min()
     }
 
     /// Everything was written that the stream will ever hold. What is taken out to see that is in the log.

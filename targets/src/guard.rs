@@ -23,10 +23,20 @@ pub struct AddressPolicy {
     pub allowed: Vec<IpNet>,
 }
 
+/// How much of what a policy permits a client may connect to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// All of it.
+    Policy,
+    /// Only what the configuration listed: for plain HTTP, which nobody should speak across the Internet.
+    Listed,
+}
+
 /// The resolver of guarded clients: answers only addresses that the policy permits.
 #[derive(Clone, Debug)]
 pub(crate) struct GuardedResolver {
     policy: Arc<AddressPolicy>,
+    reach: Reach,
 }
 
 /// Every address of a name is refused. A type of its own so that it can be found again inside a `reqwest::Error`.
@@ -55,11 +65,11 @@ impl AddressPolicy {
     /// Whether a target may have this address.
     pub fn permits(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        if METADATA.contains(&address) {
-            return self.allowed.iter().any(|net| net.prefix_len() == net.max_prefix_len() && net.contains(&address));
-        }
-        if self.allowed.iter().any(|net| net.contains(&address)) {
+        if self.lists(address) {
             return true;
+        }
+        if METADATA.contains(&address) {
+            return false;
         }
         match address {
             IpAddr::V4(v4) => public_v4(v4),
@@ -70,12 +80,35 @@ impl AddressPolicy {
         }
     }
 
+    /// Whether the configuration opened this address by name.
+    fn lists(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let carried = match address {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(v6) => carried_v4(v6),
+        };
+        let exactly = METADATA.contains(&address) || carried.is_some_and(|v4| METADATA.contains(&IpAddr::V4(v4)));
+        let fits = |net: &&IpNet| net.contains(&address) && (!exactly || net.prefix_len() == net.max_prefix_len());
+        self.allowed.iter().any(|net| fits(&net))
+    }
+
+    fn permits_within(&self, address: IpAddr, reach: Reach) -> bool {
+        match reach {
+            Reach::Policy => self.permits(address),
+            Reach::Listed => self.lists(address),
+        }
+    }
+
     /// Checks what can be seen without resolving: the scheme, credentials in the URL, and an address written as
     /// the host, which never comes before a resolver.
     ///
     /// # Errors
     /// [`TargetError::AddressRefused`].
     pub fn check_url(&self, url: &Url) -> Result<(), TargetError> {
+        self.check_url_within(url, Reach::Policy)
+    }
+
+    pub(crate) fn check_url_within(&self, url: &Url, reach: Reach) -> Result<(), TargetError> {
         let refuse = |detail: String| Err(TargetError::AddressRefused { detail });
         if !matches!(url.scheme(), "http" | "https") {
             return refuse(format!("scheme `{}` is neither http nor https", url.scheme()));
@@ -89,7 +122,11 @@ impl AddressPolicy {
             Some(Host::Ipv4(v4)) => IpAddr::V4(v4),
             Some(Host::Ipv6(v6)) => IpAddr::V6(v6),
         };
-        if self.permits(address) { Ok(()) } else { refuse(format!("{address} is not a public address")) }
+        match (self.permits_within(address, reach), reach) {
+            (true, _) => Ok(()),
+            (false, Reach::Policy) => refuse(format!("{address} is not a public address")),
+            (false, Reach::Listed) => refuse(format!("{address} is not listed, and http is for listed networks only")),
+        }
     }
 }
 
@@ -138,18 +175,20 @@ fn public_v6(v6: Ipv6Addr) -> bool {
 // === impl GuardedResolver ===
 
 impl GuardedResolver {
-    pub(crate) fn new(policy: Arc<AddressPolicy>) -> Self {
-        Self { policy }
+    pub(crate) fn new(policy: Arc<AddressPolicy>, reach: Reach) -> Self {
+        Self { policy, reach }
     }
 }
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let policy = Arc::clone(&self.policy);
+        let reach = self.reach;
         Box::pin(async move {
             let host = name.as_str();
-            let (permitted, refused): (Vec<SocketAddr>, Vec<SocketAddr>) =
-                tokio::net::lookup_host((host, 0)).await?.partition(|address| policy.permits(address.ip()));
+            let (permitted, refused): (Vec<SocketAddr>, Vec<SocketAddr>) = tokio::net::lookup_host((host, 0))
+                .await?
+                .partition(|address| policy.permits_within(address.ip(), reach));
             match refused.first() {
                 Some(address) if permitted.is_empty() => {
                     Err(Refused { host: host.to_owned(), address: address.ip() }.into())
@@ -218,8 +257,21 @@ mod tests {
         assert!(wide.permits("169.254.1.1".parse().unwrap()));
         assert!(!wide.permits("169.254.169.254".parse().unwrap()));
         assert!(!wide.permits("::ffff:169.254.169.254".parse().unwrap()));
+        assert!(!policy(&["::/0"]).permits("64:ff9b::a9fe:a9fe".parse().unwrap()));
         assert!(!wide.permits("fd00:ec2::254".parse().unwrap()));
         assert!(policy(&["169.254.169.254/32"]).permits("169.254.169.254".parse().unwrap()));
+    }
+
+    #[test]
+    fn plain_http_reaches_listed_networks_only() {
+        let policy = policy(&["10.0.0.0/8", "0.0.0.0/0"]);
+        let listed = |address: &str| policy.permits_within(address.parse().unwrap(), Reach::Listed);
+        assert!(listed("10.1.2.3") && listed("::ffff:10.1.2.3"));
+        assert!(!listed("169.254.169.254") && !listed("2606:4700::1111"));
+        let none = AddressPolicy::default();
+        assert!(!none.permits_within("1.1.1.1".parse().unwrap(), Reach::Listed));
+        let url = Url::parse("http://1.1.1.1/").unwrap();
+        assert!(none.check_url_within(&url, Reach::Listed).is_err() && none.check_url(&url).is_ok());
     }
 
     #[test]

@@ -33,6 +33,21 @@ pub trait Target: Send + Sync + 'static {
         None
     }
 
+    /// Whether nothing is known of its era yet, so that [`Target::modern`] means nothing.
+    fn is_era_open(&self) -> bool {
+        false
+    }
+
+    /// Finds out whether the target is modern, where nothing is known of that: one that was never opened may be. Bounded by
+    /// its deadlines. `hello` is whose request it is for.
+    ///
+    /// # Errors
+    /// When it cannot be asked; it could not be opened either.
+    async fn find_era(&self, hello: &Hello) -> Result<(), TargetError> {
+        let _ = hello;
+        Ok(())
+    }
+
     /// Tells what the target spoke when another process of the gateway opened it, so that it need not be asked at once.
     /// Without effect where this process knows it already, or where the configuration decides.
     fn remember(&self, revision: Revision) {

@@ -351,13 +351,16 @@ async fn a_tool_that_is_a_task_only_is_called_by_anyone() {
     assert_eq!(legacy.call("slow", json!({})).await["result"], json!({"content": [{"type": "text", "text": "done"}]}));
     assert_eq!(legacy.call("fast", json!({})).await["result"]["content"][0]["text"], "no task");
     let listed = legacy.ask("tools/list", json!({})).await;
-    assert_eq!(listed["result"]["tools"][0], json!({"name": "slow", "inputSchema": {"type": "object"}}));
-    let mut modern = ModernClient::new(&gateway.url).capabilities(json!({"extensions": {EXTENSION: {}}}));
-    let answer = modern.call("slow", json!({})).await;
+    let optional = json!({"name": "slow", "inputSchema": {"type": "object"}, "execution": {"taskSupport": "optional"}});
+    assert_eq!(listed["result"]["tools"][0], optional);
+    let mut plain = ModernClient::new(&gateway.url);
+    let answer = plain.call("slow", json!({})).await;
     assert_eq!(answer.result()["content"][0]["text"], "done");
     assert_eq!(answer.result()["_meta"].get("io.modelcontextprotocol/related-task"), None);
-    // Nobody is offered the tasks of this target.
-    assert_eq!(code(&modern.request("tasks/get", json!({"taskId": "t"})).await), (404, -32601));
+    // Who has the extension is given the task, under an id of its own.
+    let mut modern = ModernClient::new(&gateway.url).capabilities(json!({"extensions": {EXTENSION: {}}}));
+    assert_ne!(begin(&mut modern, "slow", json!({})).await, "t");
+    assert_eq!(code(&modern.request("tasks/get", json!({"taskId": "t"})).await), (200, -32602));
     let list = modern.request("tools/list", json!({})).await;
     assert!(list.result()["tools"][0].get("execution").is_none());
     let params = json!({"name": "fast", "arguments": {}, "task": {}});

@@ -10,6 +10,7 @@ mod catalogue_modern;
 mod era;
 mod event_log;
 mod input_required;
+mod legacy_tasks;
 mod own;
 mod questions;
 mod request_state;
@@ -54,6 +55,9 @@ struct Options {
     /// Answer modern requests with JSON where nothing comes before the response.
     #[arg(long)]
     json: bool,
+    /// Offer tasks of 2025-11-25 to the sessions of that revision.
+    #[arg(long)]
+    tasks: bool,
     /// Append one line of JSON per effect to this file.
     #[arg(long)]
     journal: Option<PathBuf>,
@@ -69,7 +73,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_writer(io::stderr)
         .init();
-    let shared = Arc::new(Shared::new(options.many, options.era, options.journal.as_deref())?);
+    let mut shared = Shared::new(options.many, options.era, options.journal.as_deref())?;
+    shared.legacy_tasks = options.tasks;
+    let shared = Arc::new(shared);
     if options.stdio {
         let running = ReferenceServer::new(shared, None).serve(rmcp::transport::stdio()).await?;
         running.waiting().await?;
@@ -93,6 +99,7 @@ fn router(shared: Arc<Shared>, sessions: Arc<Sessions>, json_response: bool) -> 
         .with_json_response(json_response)
         .with_allowed_origins(["http://127.0.0.1:*", "http://localhost:*", "http://[::1]:*"])
         .with_max_request_body_bytes(64 * 1024 * 1024);
+    let tasks = shared.legacy_tasks;
     let handlers = (shared.clone(), sessions.clone());
     let mcp = StreamableHttpService::new(
         move || Ok(ReferenceServer::new(handlers.0.clone(), Some(handlers.1.clone()))),
@@ -121,10 +128,13 @@ fn router(shared: Arc<Shared>, sessions: Arc<Sessions>, json_response: bool) -> 
         })
     };
     let forget = post(async move || Json(json!({"forgotten": sessions.forget_all().await})));
-    Router::new()
-        .route("/control/stats", stats)
+    let mcp = Router::new().nest_service("/mcp", mcp);
+    let mcp = match tasks {
+        true => mcp.layer(axum::middleware::from_fn(legacy_tasks::translate)),
+        false => mcp,
+    };
+    mcp.route("/control/stats", stats)
         .route("/control/forget-sessions", forget)
         .route("/control/end-subscriptions", end)
         .route("/control/touch", touch)
-        .nest_service("/mcp", mcp)
 }

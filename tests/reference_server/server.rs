@@ -11,12 +11,12 @@ use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
         CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, CompleteRequestParams,
-        CompleteResult, DiscoverResult, ErrorCode, GetPromptRequestParams, GetPromptResponse, GetPromptResult,
-        GetTaskParams, GetTaskResult, InitializeRequestParams, InitializeResult, ListPromptsResult,
-        ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProtocolVersion,
-        ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, ServerConfig, SetLevelRequestParams,
-        SubscribeRequestParams, SubscriptionFilter, TASKS_EXTENSION_ID, Tool, UnsubscribeRequestParams,
-        UpdateTaskParams,
+        CompleteResult, CustomRequest, CustomResult, DiscoverResult, ErrorCode, GetPromptRequestParams,
+        GetPromptResponse, GetPromptResult, GetTaskParams, GetTaskResult, InitializeRequestParams, InitializeResult,
+        ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+        ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, ServerConfig,
+        SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter, TASKS_EXTENSION_ID, Tool,
+        UnsubscribeRequestParams, UpdateTaskParams,
     },
     service::{NotificationContext, RequestContext, SubscriptionContext},
 };
@@ -25,8 +25,10 @@ use serde_json::{Value, json};
 use crate::{
     calls::Call,
     catalogue::{self, PAGE, PNG, model, prompt_messages},
+    catalogue_modern,
     era::is_modern,
     input_required::{ASKING_PROMPT, asking_prompt, is_stateful},
+    legacy_tasks::is_job,
     questions::{Rounds, Stop},
     results::{Cache, complete},
     sessions::Sessions,
@@ -40,7 +42,7 @@ pub struct ReferenceServer {
     pub session: Arc<Session>,
 }
 
-type Context = RequestContext<RoleServer>;
+pub type Context = RequestContext<RoleServer>;
 
 // === impl ReferenceServer ===
 
@@ -51,7 +53,12 @@ impl ReferenceServer {
     }
 
     fn tools(&self) -> Vec<Tool> {
-        catalogue::tools(self.shared.many, self.shared.toggled.load(Ordering::Relaxed), self.shared.era.has_modern())
+        let (toggled, modern) = (self.shared.toggled.load(Ordering::Relaxed), self.shared.era.has_modern());
+        let mut tools = catalogue::tools(self.shared.many, toggled, modern);
+        if self.shared.legacy_tasks && !modern {
+            tools.extend(catalogue_modern::modern_tools().into_iter().filter(|tool| is_job(&tool.name)));
+        }
+        tools
     }
 
     fn count(&self, context: &Context, method: &'static str) {
@@ -127,6 +134,11 @@ impl ServerHandler for ReferenceServer {
     async fn cancel_task(&self, request: CancelTaskParams, context: Context) -> Result<(), ErrorData> {
         self.count(&context, "tasks/cancel");
         self.shared.tasks.cancel_task(&request.task_id)
+    }
+
+    async fn on_custom_request(&self, request: CustomRequest, context: Context) -> Result<CustomResult, ErrorData> {
+        let params = request.params.unwrap_or_default();
+        self.task_request(&request.method, &params, &context).await.map(CustomResult::new)
     }
 
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {

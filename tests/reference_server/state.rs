@@ -22,7 +22,7 @@ use rmcp::{
 };
 use serde_json::{Value, json};
 
-use crate::{era::Era, subscriptions::Subscriptions};
+use crate::{era::Era, legacy_tasks::Tasks, subscriptions::Subscriptions};
 
 /// One per process.
 #[derive(Default)]
@@ -37,6 +37,8 @@ pub struct Shared {
     pub input_required: AtomicU64,
     pub subscriptions: Subscriptions,
     pub tasks: TaskManager,
+    /// Sessions have tasks too.
+    pub legacy_tasks: bool,
     requests: Mutex<BTreeMap<&'static str, BTreeMap<&'static str, u64>>>,
     peers: Mutex<Vec<Peer<RoleServer>>>,
     watchers: Mutex<Vec<(Arc<Session>, Peer<RoleServer>)>>,
@@ -49,6 +51,7 @@ pub struct Session {
     pub level: Mutex<LoggingLevel>,
     pub subscriptions: Mutex<BTreeSet<String>>,
     pub urls_asked: Mutex<BTreeSet<String>>,
+    pub tasks: Tasks,
 }
 
 // === impl Shared ===
@@ -153,6 +156,7 @@ impl Default for Session {
             level: Mutex::new(LoggingLevel::Debug),
             subscriptions: Mutex::default(),
             urls_asked: Mutex::default(),
+            tasks: Tasks::default(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rmcp::{
     ErrorData,
-    model::{CallToolResult, ClientCapabilities, CreateTaskResult, JsonObject, TASKS_EXTENSION_ID},
+    model::{CallToolResult, ClientCapabilities, CreateTaskResult, JsonObject, TASKS_EXTENSION_ID, Task},
     task_manager::{TaskContext, TaskExit, TaskOptions},
 };
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ use crate::{
     catalogue::model,
     era::is_modern,
     questions::{Question, Stop},
+    server::ReferenceServer,
 };
 
 /// No job takes longer.
@@ -48,14 +49,7 @@ impl Call<'_> {
         if !may_be_task {
             return self.run_without_task(arguments).await;
         }
-        let name = self.name.to_owned();
-        let task = self.server.shared.tasks.spawn(TaskOptions::default().with_poll_interval_ms(250), move |task| {
-            Box::pin(async move {
-                let done = work(&name, arguments, Some(&task)).await?;
-                Ok(model::<CallToolResult>(done)?)
-            })
-        });
-        Err(Stop::Task(Box::new(CreateTaskResult::new(task))))
+        Err(Stop::Task(Box::new(CreateTaskResult::new(self.server.spawn_job(self.name, arguments, None)))))
     }
 
     async fn run_without_task(&self, arguments: JsonObject) -> Outcome {
@@ -68,6 +62,26 @@ impl Call<'_> {
             Err(TaskExit::Error(error)) => Err(error.into()),
             Err(TaskExit::Cancelled) => Ok(failed("cancelled")),
         }
+    }
+}
+
+// === impl ReferenceServer ===
+
+impl ReferenceServer {
+    /// Begins a job as a task.
+    pub fn spawn_job(&self, name: &str, arguments: JsonObject, ttl_ms: Option<u64>) -> Task {
+        let name = name.to_owned();
+        let options = TaskOptions::default().with_poll_interval_ms(250);
+        let options = match ttl_ms {
+            Some(ttl_ms) => options.with_ttl_ms(ttl_ms),
+            None => options,
+        };
+        self.shared.tasks.spawn(options, move |task| {
+            Box::pin(async move {
+                let done = work(&name, arguments, Some(&task)).await?;
+                Ok(model::<CallToolResult>(done)?)
+            })
+        })
     }
 }
 

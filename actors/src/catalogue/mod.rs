@@ -4,5 +4,5 @@ mod snapshot;
 mod target;
 
 pub use sessiongate_protocol::cursor::ListKind;
-pub use snapshot::{ListHashes, Page, Route, Snapshot, TargetState};
+pub use snapshot::{ListHashes, Page, Route, Snapshot, TargetState, matches, tool_with_tasks};
 pub use target::{ServerCapabilities, TargetCatalogue};

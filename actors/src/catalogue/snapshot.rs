@@ -18,9 +18,9 @@ use self::short::Views;
 use sessiongate_storage::Timestamp;
 
 use super::{ListKind, ServerCapabilities, TargetCatalogue};
-use crate::settings::{GatewaySettings, Naming, TargetSettings};
+use crate::settings::{GatewaySettings, Listing, Naming, TargetSettings};
 
-/// Items on one page of a list.
+/// Items on one page of a list, where lists come in pages.
 pub const PAGE_SIZE: usize = 100;
 
 /// A target and what is known of it.
@@ -78,12 +78,23 @@ pub struct Snapshot {
     capabilities: Vec<ServerCapabilities>,
     /// By target, the tools that run as tasks only (2025-11-25).
     task_tools: Vec<HashSet<Box<str>>>,
+    /// By target, that its lists come from itself: what is known of them serves to find it.
+    live: Vec<bool>,
+    /// What the catalogue shows comes first, then what is known of live targets.
     lists: [Vec<Entry>; 4],
+    /// How many entries of each list the catalogue shows.
+    shown: [usize; 4],
     index: [HashMap<Box<str>, u32>; 4],
+    /// Of everything.
     hashes: ListHashes,
+    /// Of what the catalogue shows.
+    versions: ListHashes,
     naming: Naming,
+    page_size: usize,
     /// The only target that has resources.
     sole: Option<u16>,
+    /// The only target that has resources and was never asked for them.
+    sole_unlisted: Option<u16>,
     views: Views,
 }
 
@@ -102,39 +113,50 @@ impl Snapshot {
             .collect();
         let task_tools =
             targets.iter().map(|target| target.catalogue.as_deref().map(task_tools).unwrap_or_default()).collect();
-        let lists = ListKind::ALL.map(|kind| merge(gateway, &targets, kind));
+        let live: Vec<bool> = targets
+            .iter()
+            .map(|target| target.settings.listing.unwrap_or(gateway.listing) == Listing::Dynamic)
+            .collect();
+        let lists = ListKind::ALL.map(|kind| {
+            let mut entries = merge(gateway, &targets, &live, kind);
+            entries.sort_by_key(|entry| live[entry.target as usize]);
+            entries
+        });
+        let shown = [0, 1, 2, 3].map(|at| lists[at].partition_point(|entry: &Entry| !live[entry.target as usize]));
         let index = ListKind::ALL.map(|kind| {
             let entries = &lists[kind as usize];
             entries.iter().zip(0u32..).map(|(entry, at)| (entry.exposed.clone(), at)).collect()
         });
-        let hash = |kinds: &[ListKind]| {
-            let mut hasher = DefaultHasher::new();
-            for kind in kinds {
-                for entry in &lists[*kind as usize] {
-                    entry.json.as_bytes().hash(&mut hasher);
-                }
-            }
-            hasher.finish()
-        };
-        let hashes = ListHashes {
-            tools: hash(&[ListKind::Tools]),
-            prompts: hash(&[ListKind::Prompts]),
-            resources: hash(&[ListKind::Resources, ListKind::ResourceTemplates]),
-        };
-        let mut owners = capabilities.iter().zip(0u16..).filter(|(can, _)| can.resources);
-        let sole = match (owners.next(), owners.next()) {
-            (Some((_, only)), None) => Some(only),
-            _ => None,
-        };
+        let hashes = ListHashes::of(&lists, lists.each_ref().map(Vec::len));
+        let versions = if live.contains(&true) { ListHashes::of(&lists, shown) } else { hashes };
+        let owners = || capabilities.iter().zip(0u16..).filter(|(can, _)| can.resources).map(|(_, at)| at);
+        let sole = only(owners());
+        let sole_unlisted = only(owners().filter(|at| targets[*at as usize].catalogue.is_none()));
         let views = Views::of(&lists);
-        Self { targets, capabilities, task_tools, lists, index, hashes, naming: gateway.naming, sole, views }
+        Self {
+            targets,
+            capabilities,
+            task_tools,
+            live,
+            lists,
+            shown,
+            index,
+            hashes,
+            versions,
+            naming: gateway.naming,
+            page_size: if gateway.pagination { PAGE_SIZE } else { usize::MAX },
+            sole,
+            sole_unlisted,
+            views,
+        }
     }
 
-    /// How long a list is good: as long as the shortest-lived part of it. A target that is yet to come may change it
-    /// at any time.
+    /// How long the catalogue's pages of a list are good: as long as the shortest-lived part of it. A target that is yet
+    /// to come may change it at any time.
     pub fn caching(&self, kind: ListKind, now: Timestamp) -> Caching {
-        let parts = self.targets.iter().zip(&self.capabilities).filter(|(_, can)| can.offers(kind));
-        Caching::merge(parts.map(|(state, _)| match &state.catalogue {
+        let parts = self.targets.iter().zip(&self.capabilities).zip(&self.live);
+        let parts = parts.filter(|((_, can), live)| can.offers(kind) && !**live);
+        Caching::merge(parts.map(|((state, _), _)| match &state.catalogue {
             None => (Caching::NONE, 0),
             Some(known) => {
                 let age = now.since(known.synced_at).as_millis();
@@ -148,13 +170,29 @@ impl Snapshot {
         &self.targets
     }
 
-    /// A number that changes when the list does: cursors are good for one version.
+    /// A number that changes when what the catalogue shows of the list does: cursors are good for one version.
     pub fn version(&self, kind: ListKind) -> u64 {
         match kind {
-            ListKind::Tools => self.hashes.tools,
-            ListKind::Prompts => self.hashes.prompts,
-            ListKind::Resources | ListKind::ResourceTemplates => self.hashes.resources,
+            ListKind::Tools => self.versions.tools,
+            ListKind::Prompts => self.versions.prompts,
+            ListKind::Resources | ListKind::ResourceTemplates => self.versions.resources,
         }
+    }
+
+    /// Whether the lists of this target come from itself.
+    pub fn is_live(&self, target: &str) -> bool {
+        let mut all = self.targets.iter().zip(&self.live);
+        all.any(|(state, live)| *live && &*state.settings.name == target)
+    }
+
+    /// The first target after `after`, or of all, whose list comes from itself.
+    pub fn next_live(&self, kind: ListKind, after: Option<&str>) -> Option<&Arc<str>> {
+        let skip = match after {
+            Some(after) => self.targets.iter().position(|state| &*state.settings.name == after)? + 1,
+            None => 0,
+        };
+        let all = self.targets.iter().zip(&self.capabilities).zip(&self.live).skip(skip);
+        all.filter(|((_, can), live)| **live && can.offers(kind)).map(|((state, _), _)| &state.settings.name).next()
     }
 
     /// What clients see of the lists, in three numbers.
@@ -190,21 +228,21 @@ impl Snapshot {
         (!tools.is_empty()).then_some(tools)
     }
 
-    /// A page of a list, `offset` items from the start. None past the end of the list.
+    /// A page of what the catalogue shows of a list, `offset` items from the start. None past the end of that.
     pub fn page(&self, kind: ListKind, offset: u32) -> Option<Page<'_>> {
-        let entries = &self.lists[kind as usize];
+        let entries = &self.lists[kind as usize][..self.shown[kind as usize]];
         let start = offset as usize;
         if start > entries.len() || (start == entries.len() && start > 0) {
             return None;
         }
-        let end = entries.len().min(start + PAGE_SIZE);
+        let end = entries.len().min(start.saturating_add(self.page_size));
         let next = (end < entries.len()).then(|| u32::try_from(end).unwrap_or(u32::MAX));
         Some(Page { items: entries[start..end].iter().map(|entry| Cow::Borrowed(&entry.json)).collect(), next })
     }
 
-    /// How many items a list has.
+    /// How many items the catalogue shows of a list.
     pub fn count(&self, kind: ListKind) -> usize {
-        self.lists[kind as usize].len()
+        self.shown[kind as usize]
     }
 
     /// Whether a list has this name or URI.
@@ -225,26 +263,28 @@ impl Snapshot {
         Some(&self.lists[kind as usize][*at as usize].json)
     }
 
-    /// Where a tool or a prompt is. A name that is not in the catalogue goes to a target only if that target has
-    /// never been synchronised and no other could be meant.
+    /// Where a tool or a prompt is. A name that is not in the catalogue goes by its prefix, or to the only target: to one
+    /// whose lists come from itself, or that has never been synchronised.
     pub fn route_name(&self, kind: ListKind, exposed: &str) -> Option<Route> {
-        let unsynchronised = |target: &&TargetState| target.catalogue.is_none();
-        self.route_listed(kind, exposed).or_else(|| self.route_prefix(exposed, unsynchronised))
+        self.route_listed(kind, exposed).or_else(|| self.route_prefix(exposed))
     }
 
-    /// Where a name goes when lists are live: by its prefix, or to the only target.
-    pub fn route_live(&self, exposed: &str) -> Option<Route> {
-        self.route_prefix(exposed, |_| true)
-    }
-
-    fn route_prefix(&self, exposed: &str, eligible: impl Fn(&&TargetState) -> bool) -> Option<Route> {
-        if let ([only], Naming::Plain) = (&self.targets[..], self.naming) {
-            return eligible(&only).then(|| Route { target: only.settings.name.clone(), name: exposed.into() });
+    fn route_prefix(&self, exposed: &str) -> Option<Route> {
+        let mut unlisted =
+            self.targets.iter().zip(&self.live).filter(|(state, live)| **live || state.catalogue.is_none());
+        if self.targets.len() == 1 && self.naming == Naming::Plain {
+            let (only, _) = unlisted.next()?;
+            return Some(Route { target: only.settings.name.clone(), name: exposed.into() });
         }
-        self.targets.iter().filter(eligible).find_map(|target| {
-            let name = exposed.strip_prefix(&*target.settings.name)?.strip_prefix(names::SEPARATOR)?;
-            Some(Route { target: target.settings.name.clone(), name: name.into() })
+        unlisted.find_map(|(state, _)| {
+            let name = exposed.strip_prefix(&*state.settings.name)?.strip_prefix(names::SEPARATOR)?;
+            Some(Route { target: state.settings.name.clone(), name: name.into() })
         })
+    }
+
+    /// Names are shown as targets call them, and there is more than one that could be meant.
+    pub fn names_are_plain_among_several(&self) -> bool {
+        self.naming == Naming::Plain && self.targets.len() > 1
     }
 
     /// What a client is shown for a name of a target's that came by another way than the catalogue, before any limit.
@@ -273,10 +313,43 @@ impl Snapshot {
         self.sole.map(|at| &self.targets[at as usize].settings.name)
     }
 
-    /// The target that owns a resource URI: as the catalogue says, or because only one target has resources.
-    pub fn route_uri(&self, uri: &str) -> Option<Arc<str>> {
-        self.owner_of(uri).or_else(|| self.sole_owner().cloned())
+    /// The only target that may have a URI which no catalogue has: the only one with resources, or the only one of them
+    /// whose resources are not known.
+    pub fn presumed_owner(&self) -> Option<&Arc<str>> {
+        self.sole.or(self.sole_unlisted).map(|at| &self.targets[at as usize].settings.name)
     }
+
+    /// The target that owns a resource URI: as the catalogue says, or because no other can.
+    pub fn route_uri(&self, uri: &str) -> Option<Arc<str>> {
+        self.owner_of(uri).or_else(|| self.presumed_owner().cloned())
+    }
+}
+
+// === impl ListHashes ===
+
+impl ListHashes {
+    /// Of the first so many entries of each list.
+    fn of(lists: &[Vec<Entry>; 4], counts: [usize; 4]) -> Self {
+        let hash = |kinds: &[ListKind]| {
+            let mut hasher = DefaultHasher::new();
+            for kind in kinds {
+                for entry in &lists[*kind as usize][..counts[*kind as usize]] {
+                    entry.json.as_bytes().hash(&mut hasher);
+                }
+            }
+            hasher.finish()
+        };
+        Self {
+            tools: hash(&[ListKind::Tools]),
+            prompts: hash(&[ListKind::Prompts]),
+            resources: hash(&[ListKind::Resources, ListKind::ResourceTemplates]),
+        }
+    }
+}
+
+/// The one that there is, if there is just one.
+fn only(mut all: impl Iterator<Item = u16>) -> Option<u16> {
+    all.next().filter(|_| all.next().is_none())
 }
 
 /// A target that does not say that it takes such calls is not sent any.
@@ -288,9 +361,11 @@ fn task_tools(catalogue: &TargetCatalogue) -> HashSet<Box<str>> {
     required.filter_map(|tool| Some(Members::of(tool).ok()?.get_str("name")?.into())).collect()
 }
 
-fn merge(gateway: &GatewaySettings, targets: &[TargetState], kind: ListKind) -> Vec<Entry> {
+fn merge(gateway: &GatewaySettings, targets: &[TargetState], live: &[bool], kind: ListKind) -> Vec<Entry> {
     let mut offered: HashMap<String, u32> = HashMap::new();
     let mut found: Vec<(u16, String, &RawJson)> = Vec::new();
+    let offers: Vec<ServerCapabilities> =
+        targets.iter().map(|target| target.catalogue.as_ref().map(|known| known.can()).unwrap_or_default()).collect();
     for (target, at) in targets.iter().zip(0u16..) {
         for json in target.catalogue.iter().flat_map(|catalogue| catalogue.list(kind)) {
             let key =
@@ -324,9 +399,8 @@ fn merge(gateway: &GatewaySettings, targets: &[TargetState], kind: ListKind) -> 
                     tracing::warn!(target_name = &**target, name, "dropped an item whose name is offered twice");
                     continue;
                 }
-                // Nobody is offered the tasks of 2025-11-25: a client that takes them for a condition would not call.
                 let json = match kind {
-                    ListKind::Tools => tool_to_modern(json),
+                    ListKind::Tools => tool_with_tasks(json, offers[at as usize]),
                     _ => json.clone(),
                 };
                 let json = if exposed == name {
@@ -342,11 +416,12 @@ fn merge(gateway: &GatewaySettings, targets: &[TargetState], kind: ListKind) -> 
             entries
         }
         ListKind::Resources | ListKind::ResourceTemplates => {
-            // The lowest priority number wins a conflict, then the target that was synchronised first.
+            // The lowest priority number wins a conflict, then what the catalogue shows, then the target that was
+            // synchronised first.
             let rank = |at: u16| {
                 let target = &targets[at as usize];
                 let synced = target.catalogue.as_ref().map(|catalogue| catalogue.synced_at).unwrap_or_default();
-                (target.settings.resource_priority, synced, at)
+                (target.settings.resource_priority, live[at as usize], synced, at)
             };
             let mut best: HashMap<&str, u16> = HashMap::new();
             for (at, uri, _) in &found {
@@ -370,6 +445,18 @@ fn merge(gateway: &GatewaySettings, targets: &[TargetState], kind: ListKind) -> 
     }
 }
 
+/// A tool as a client of 2025-11-25 is told of its tasks; whoever has no such tasks is shown it without. Where none can
+/// be had, a client that takes them for a condition would not call.
+pub fn tool_with_tasks(tool: &RawJson, can: ServerCapabilities) -> RawJson {
+    if can.task_calls {
+        tool.clone()
+    } else if can.tasks {
+        tasks::with_optional(tool)
+    } else {
+        tool_to_modern(tool)
+    }
+}
+
 fn rename(json: &RawJson, exposed: &str) -> Option<RawJson> {
     let name = serde_json::to_string(exposed).ok()?;
     Some(Members::of(json).ok()?.with(&[("name", Some(&name))]))
@@ -377,7 +464,7 @@ fn rename(json: &RawJson, exposed: &str) -> Option<RawJson> {
 
 /// Whether a URI could come of an RFC 6570 template: the literal parts appear in order, each expression stands for
 /// at least one character. Enough to find the owner; the owner decides whether the resource exists.
-fn matches(template: &str, uri: &str) -> bool {
+pub fn matches(template: &str, uri: &str) -> bool {
     let mut rest = uri;
     let mut parts = template.split('{');
     let Some(head) = parts.next() else { return false };

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sessiongate_protocol::modern::caching::Caching;
 use sessiongate_protocol::modern::tasks;
-use sessiongate_protocol::{Era, RawJson, Revision};
+use sessiongate_protocol::{Era, RawJson, Revision, tasks as legacy_tasks};
 use sessiongate_storage::Timestamp;
 
 use super::ListKind;
@@ -55,17 +55,49 @@ pub struct ServerCapabilities {
     pub completions: bool,
     /// Has tasks, as the extension of 2026-07-28.
     pub tasks: bool,
+    /// Takes calls of tools as tasks (2025-11-25, experimental).
+    pub task_calls: bool,
+    /// Takes `tasks/list`, which the extension does not have.
+    pub task_list: bool,
+    /// Takes `tasks/cancel` of 2025-11-25.
+    pub task_cancel: bool,
 }
 
 // === impl TargetCatalogue ===
 
 impl TargetCatalogue {
+    /// Of a target that is not asked what it offers: these tools. Which revision it speaks is found out when it is used.
+    pub fn of_tools(tools: Vec<RawJson>, now: Timestamp) -> Self {
+        Self {
+            revision: "".into(),
+            transport: "".into(),
+            capabilities: tools_only(),
+            server_info: RawJson::EMPTY_OBJECT,
+            instructions: None,
+            tools,
+            prompts: Vec::new(),
+            resources: Vec::new(),
+            templates: Vec::new(),
+            caching: Default::default(),
+            synced_at: now,
+            took_ms: 0,
+        }
+    }
+
     /// What the target can do.
     pub fn can(&self) -> ServerCapabilities {
         let can = ServerCapabilities::parse(&self.capabilities);
-        // The extension is not for the revisions that have sessions.
-        let modern = Revision::parse(&self.revision).is_some_and(|revision| revision.era() == Era::Modern);
-        ServerCapabilities { tasks: can.tasks && modern, ..can }
+        // Each kind of tasks is for its own revisions, whatever else the target says.
+        let revision = Revision::parse(&self.revision);
+        let modern = revision.is_some_and(|revision| revision.era() == Era::Modern);
+        let experimental = revision == Some(Revision::V2025_11_25) && can.task_calls;
+        ServerCapabilities {
+            tasks: can.tasks && modern,
+            task_calls: experimental,
+            task_list: experimental && can.task_list,
+            task_cancel: experimental && can.task_cancel,
+            ..can
+        }
     }
 
     /// The items of a list.
@@ -89,6 +121,10 @@ impl TargetCatalogue {
     }
 }
 
+fn tools_only() -> RawJson {
+    RawJson::from_serialize(&serde_json::json!({"tools": {}})).unwrap_or(RawJson::EMPTY_OBJECT)
+}
+
 // === impl ServerCapabilities ===
 
 impl ServerCapabilities {
@@ -100,7 +136,11 @@ impl ServerCapabilities {
         subscribe: true,
         logging: true,
         completions: true,
+        // Clients that are told of tasks use them where they would do as well without.
         tasks: false,
+        task_calls: false,
+        task_list: false,
+        task_cancel: false,
     };
 
     /// Reads a `ServerCapabilities` object; what cannot be read counts as absent.
@@ -119,6 +159,7 @@ impl ServerCapabilities {
             completions: Option<serde::de::IgnoredAny>,
         }
         let shape: Shape = capabilities.get().unwrap_or_default();
+        let experimental = legacy_tasks::offered(capabilities);
         Self {
             tools: shape.tools.is_some(),
             prompts: shape.prompts.is_some(),
@@ -127,7 +168,15 @@ impl ServerCapabilities {
             logging: shape.logging.is_some(),
             completions: shape.completions.is_some(),
             tasks: tasks::declared(capabilities),
+            task_calls: experimental.calls,
+            task_list: experimental.list,
+            task_cancel: experimental.cancel,
         }
+    }
+
+    /// Has tasks that a client of 2025-11-25 can be given: its own kind, or the other in its words.
+    pub fn runs_tasks(self) -> bool {
+        self.tasks || self.task_calls
     }
 
     /// Has the capability that a list belongs to.
@@ -149,6 +198,9 @@ impl ServerCapabilities {
             logging: self.logging || other.logging,
             completions: self.completions || other.completions,
             tasks: self.tasks || other.tasks,
+            task_calls: self.task_calls || other.task_calls,
+            task_list: self.task_list || other.task_list,
+            task_cancel: self.task_cancel || other.task_cancel,
         }
     }
 }

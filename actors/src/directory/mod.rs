@@ -7,8 +7,9 @@ mod slot;
 #[cfg(test)]
 mod tests;
 mod transient;
+mod waking;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -18,10 +19,11 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use parking_lot::Mutex;
 use sessiongate_protocol::{RawJson, Revision, StreamId};
-use sessiongate_storage::{Acquired, NodeId, SessionKey, SessionStore, StoreError};
+use sessiongate_storage::{Acquired, NodeId, SessionKey, SessionStore, StoreError, Timestamp};
 use tokio::sync::oneshot;
 
 use self::slot::{Slot, Slots};
+use self::waking::Wakes;
 use crate::clock;
 use crate::error::SessionError;
 use crate::gateway::Gateway;
@@ -46,6 +48,8 @@ pub struct SessionDirectory {
     principals: Mutex<HashMap<Holder, usize>>,
     total: AtomicUsize,
     max_total: usize,
+    /// Stored sessions with calls that nobody may come back for.
+    wakes: Wakes,
     /// Nothing comes back into memory any more.
     closing: AtomicBool,
 }
@@ -90,6 +94,7 @@ impl SessionDirectory {
     pub fn new(store: Arc<dyn SessionStore>, node: NodeId, max_total: usize) -> Arc<Self> {
         Arc::new(Self {
             slots: Slots::new(),
+            wakes: Wakes::default(),
             closing: AtomicBool::new(false),
             store,
             node,
@@ -99,9 +104,11 @@ impl SessionDirectory {
         })
     }
 
-    /// Counts what an earlier process stored, and ends what expired meanwhile.
+    /// Counts what an earlier process stored, ends what expired meanwhile, and notes what has to be brought back: see
+    /// [`Self::wake_due`].
     pub async fn take_over(&self) -> Result<usize, StoreError> {
         let mut after = None;
+        let mut gateways: HashSet<Arc<str>> = HashSet::new();
         let mut found = 0;
         loop {
             let page = self.store.list(after, 1000).await?;
@@ -116,6 +123,12 @@ impl SessionDirectory {
                 } else if let Ok(record) = record {
                     self.count(&record.facts.gateway, &record.facts.principal);
                     found += 1;
+                    if let Some(at) = record.wake_at {
+                        let name = &*record.facts.gateway;
+                        let gateway = gateways.get(name).cloned().unwrap_or_else(|| name.into());
+                        gateways.insert(gateway.clone());
+                        self.wakes.note(at, summary.key, gateway);
+                    }
                 }
             }
         }
@@ -241,9 +254,9 @@ impl SessionDirectory {
             Acquired::Granted(lease) => lease,
             Acquired::HeldBy { .. } => return Err(SessionError::Overloaded),
         };
-        let facts = facts(gateway, principal, new);
+        let facts = SessionFacts { stateless: true, ..facts(gateway, principal, new) };
         let core = SessionCore::new(gateway.settings(), facts, gateway.catalogue().hashes());
-        let nothing = Box::new(move |_: Option<EndReason>| drop(counted));
+        let nothing = Box::new(move |_: Option<EndReason>, _: Option<Timestamp>| drop(counted));
         let handle = SessionActor::launch(gateway.clone(), core, lease, None, CallId(1), HashMap::new(), nothing);
         Ok(Arc::new(handle))
     }
@@ -337,7 +350,7 @@ impl SessionDirectory {
         let (directory, slot) = (Arc::downgrade(self), Arc::downgrade(slot));
         let (key, principal, held) = (lease.key, core.facts().principal.clone(), lease.clone());
         let (gateway_name, store) = (gateway.name.clone(), gateway.store.clone());
-        let on_stop = Box::new(move |ended: Option<EndReason>| {
+        let on_stop = Box::new(move |ended: Option<EndReason>, wake_at: Option<Timestamp>| {
             let Some(directory) = directory.upgrade() else { return };
             // Another actor may have the key by now.
             if let Some(slot) = slot.upgrade() {
@@ -346,6 +359,8 @@ impl SessionDirectory {
             if let Some(reason) = ended {
                 directory.uncount(&gateway_name, &principal);
                 metrics::counter!("sessiongate_sessions_ended_total", "reason" => reason.as_str()).increment(1);
+            } else if let Some(at) = wake_at {
+                directory.wakes.note_crashed(at, key, gateway_name);
             }
             actix_rt::spawn(async move {
                 let _ = store.release(held).await;
@@ -390,6 +405,7 @@ fn facts(gateway: &Gateway, principal: &Principal, new: NewSession) -> SessionFa
         max_name_length: new.max_name_length,
         conversation: false,
         transient: false,
+        stateless: false,
     }
 }
 

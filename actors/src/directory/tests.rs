@@ -2,7 +2,7 @@ use std::sync::atomic::AtomicUsize;
 
 use sessiongate_protocol::sealer::{Key, Sealer};
 use sessiongate_protocol::{Message, Notification};
-use sessiongate_storage::MemoryStore;
+use sessiongate_storage::{Batch, ItemKind, MemoryStore, Op};
 use tokio::sync::mpsc;
 
 use super::*;
@@ -23,6 +23,8 @@ impl World {
             name: "g".into(),
             naming: Naming::Plain,
             listing: Listing::Default,
+            pagination: true,
+            exceptions: Default::default(),
             instructions: None,
             max_name_length: None,
             sessions: SessionSettings::default(),
@@ -174,4 +176,60 @@ async fn a_session_does_not_come_back_while_it_is_ended() {
     let unknown = SessionKey([9; 16]);
     assert!(!world.directory.end(unknown, EndReason::Administrator).await.unwrap());
     assert!(world.directory.slots.is_empty(), "no slot stays behind");
+}
+
+#[actix_rt::test]
+async fn sessions_whose_calls_are_over_their_time_come_back_unasked_but_not_all_at_once() {
+    const MANY: u64 = 1500;
+    let world = World::new();
+    let (_, handle) = world.create(&Principal::named("k", "alice")).await;
+    handle.shut_down().await.unwrap();
+    let template = world.store.list(None, 1).await.unwrap().remove(0);
+    let template: serde_json::Value = serde_json::from_slice(&template.record).unwrap();
+    let now = clock::now();
+    let (past, future) = (now.0 - 1, now.plus(Duration::from_secs(60)).0);
+    let store = async |number: u64, wake_at: u64, call: Option<u64>| {
+        let mut record = template.clone();
+        record["wake_at"] = wake_at.into();
+        let expires = now.plus(Duration::from_secs(600));
+        let mut ops = vec![Op::PutRecord { value: record.to_string().into(), expires }];
+        if let Some(deadline) = call {
+            let call = serde_json::json!({
+                "client_id": 1, "method": "tools/call", "name": "t", "kind": "Tool", "target": "ref", "downstream_id": 1,
+                "stream": 1, "progress_token": null, "last_progress": null, "last_event": null, "started": 0,
+                "deadline": deadline,
+            });
+            ops.push(Op::PutItem { kind: ItemKind(1), id: 1, value: call.to_string().into() });
+        }
+        let mut key = [0; 16];
+        key[..8].copy_from_slice(&number.to_be_bytes());
+        let Acquired::Granted(lease) = world.store.acquire(SessionKey(key), &NodeId("n".into()), LEASE).await.unwrap()
+        else {
+            panic!()
+        };
+        world.store.commit(&lease, Batch { ops }).await.unwrap();
+        world.store.release(lease).await.unwrap();
+    };
+    for number in 0..MANY {
+        store(number, past, Some(past)).await;
+    }
+    // Their calls ended, or were followed by others, or are not due.
+    store(MANY, past, None).await;
+    store(MANY + 1, past, Some(future)).await;
+    store(MANY + 2, future, Some(future)).await;
+
+    let directory = SessionDirectory::new(world.store.clone(), NodeId("n".into()), 10_000);
+    directory.take_over().await.unwrap();
+    let nobody = directory.wake_due(|_| None);
+    assert_eq!(nobody.await, 0, "a gateway that is not configured has no sessions");
+    let directory = SessionDirectory::new(world.store.clone(), NodeId("n".into()), 10_000);
+    directory.take_over().await.unwrap();
+    let gateway = |name: &str| (name == "g").then(|| world.gateway.clone());
+    let first = directory.wake_due(gateway).await as u64;
+    assert!(0 < first && first < MANY, "{first}");
+    assert_eq!(directory.wake_due(gateway).await as u64, MANY - first);
+    assert_eq!(directory.wake_due(gateway).await, 0);
+    assert_eq!(directory.slots.all_live().len() as u64, MANY, "the others stay where they are");
+    // Noted anew, once, for when its call is over.
+    assert_eq!(directory.wakes.len(), 2);
 }

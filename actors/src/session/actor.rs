@@ -50,9 +50,13 @@ pub struct SessionActor {
     late: Vec<Event>,
     /// As the gauge knows it.
     questions: usize,
-    pub(super) on_stop: Option<Box<dyn FnOnce(Option<EndReason>)>>,
+    pub(super) on_stop: Option<OnStop>,
     pub(super) stopping: bool,
 }
+
+/// Told once that the session left memory: why it ended, if it did, and when it must come back unasked, if it did not
+/// (`SessionCore::wake_at`).
+pub type OnStop = Box<dyn FnOnce(Option<EndReason>, Option<Timestamp>)>;
 
 struct Waiting {
     committed: bool,
@@ -73,7 +77,7 @@ impl SessionActor {
         first_step: Option<Step>,
         next_call: CallId,
         durable: HashMap<StreamId, u64>,
-        on_stop: Box<dyn FnOnce(Option<EndReason>)>,
+        on_stop: OnStop,
     ) -> SessionHandle {
         let (key, revision) = (lease.key, core.revision());
         let principal = core.facts().principal.clone();
@@ -204,7 +208,7 @@ impl SessionActor {
             task.abort();
         }
         if let Some(on_stop) = self.on_stop.take() {
-            on_stop(ended);
+            on_stop(ended, self.core.wake_at());
         }
         for reply in self.ended.drain(..) {
             let _ = reply.send(Ok(()));
@@ -271,7 +275,7 @@ impl Actor for SessionActor {
     fn stopped(&mut self, _: &mut Self::Context) {
         metrics::gauge!("sessiongate_sessions_live").decrement(1.0);
         if let Some(on_stop) = self.on_stop.take() {
-            on_stop(None);
+            on_stop(None, self.core.wake_at());
         }
     }
 }
@@ -313,10 +317,10 @@ impl Handler<Event> for SessionActor {
                 self.step(input, ctx);
                 self.permit = None;
             }
-            Event::Request { call, request, sse, reply } => {
+            Event::Request { call, request, sse, log_level, reply } => {
                 let Some(reply) = reply.take() else { return };
                 self.replies.insert(call, CallReply::new(reply));
-                self.step(Input::Request { call, request, sse }, ctx);
+                self.step(Input::Request { call, request, sse, log_level }, ctx);
             }
             Event::Notification { notification, reply } => {
                 let Some(reply) = reply.take() else { return };
@@ -353,6 +357,10 @@ impl Handler<Event> for SessionActor {
             Event::View(reply) => {
                 let Some(reply) = reply.take() else { return };
                 let _ = reply.send(Ok(self.core.view()));
+            }
+            Event::Questions { call, reply } => {
+                let Some(reply) = reply.take() else { return };
+                let _ = reply.send(Ok(self.core.questions_of(&call)));
             }
         }
     }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use actix::prelude::*;
 use bytes::Bytes;
-use sessiongate_protocol::{EventId, Notification, Request, Response};
+use sessiongate_protocol::modern::envelope::LogLevel;
+use sessiongate_protocol::{EventId, Notification, Request, RequestId, Response};
 use sessiongate_storage::StoreError;
 use sessiongate_targets::{Link, SavedLink, Welcome};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -62,6 +63,8 @@ pub enum Event {
         request: Request,
         /// The answer may be a stream.
         sse: bool,
+        /// From which level on its own sender wants to hear what targets log.
+        log_level: Option<LogLevel>,
         /// The way back.
         reply: Unhandled<CallAnswer>,
     },
@@ -124,6 +127,13 @@ pub enum Event {
     },
     /// A look.
     View(Unhandled<SessionView>),
+    /// A look at what waits in a call.
+    Questions {
+        /// The client's id of the call.
+        call: RequestId,
+        /// The way back: none if no such call runs.
+        reply: Unhandled<Option<Vec<Request>>>,
+    },
 }
 
 // === impl Event ===
@@ -138,7 +148,8 @@ impl Event {
             | Self::Attach { .. }
             | Self::End { .. }
             | Self::ShutDown { .. }
-            | Self::View(_) => true,
+            | Self::View(_)
+            | Self::Questions { .. } => true,
             Self::Input(_) | Self::Link { .. } | Self::LinkOpened { .. } | Self::Committed { .. } => false,
         }
     }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use actix::Recipient;
 use actix::prelude::SendError;
-use sessiongate_protocol::{EventId, Notification, Request, Response, Revision};
+use sessiongate_protocol::modern::envelope::LogLevel;
+use sessiongate_protocol::{EventId, Notification, Request, RequestId, Response, Revision};
 use sessiongate_storage::{SessionKey, Timestamp};
 use tokio::sync::oneshot;
 
@@ -108,9 +109,19 @@ impl SessionHandle {
 
     /// Hands a request over. `sse`: the answer may be a stream.
     pub fn request(&self, request: Request, sse: bool) -> Result<PendingCall<'_>, SessionError> {
+        self.request_with(request, sse, None)
+    }
+
+    /// The same for a request that says itself what it wants to hear of what targets log, as those of 2026-07-28 do.
+    pub fn request_with(
+        &self,
+        request: Request,
+        sse: bool,
+        log_level: Option<LogLevel>,
+    ) -> Result<PendingCall<'_>, SessionError> {
         let call = CallId(self.next());
         let (reply, answer) = oneshot::channel();
-        match self.addr.try_send(Event::Request { call, request, sse, reply: Unhandled::new(reply) }) {
+        match self.addr.try_send(Event::Request { call, request, sse, log_level, reply: Unhandled::new(reply) }) {
             // A session that just left says so in the answer.
             Ok(()) | Err(SendError::Closed(_)) => {}
             Err(SendError::Full(_)) => return Err(SessionError::Overloaded),
@@ -168,6 +179,11 @@ impl SessionHandle {
             Err(SessionError::Left) => Ok(()),
             done => done,
         }
+    }
+
+    /// The questions that wait in a call, as the client was asked them; none if the client has no call with this id.
+    pub async fn questions(&self, call: RequestId) -> Result<Option<Vec<Request>>, SessionError> {
+        self.ask(|reply| Event::Questions { call, reply }).await
     }
 
     /// A look at it.

@@ -9,7 +9,7 @@ use sessiongate_storage::Timestamp;
 use sessiongate_targets::{Link, Listening, Target, TargetError};
 use tokio::sync::oneshot;
 
-use super::fetch::fetch;
+use super::fetch::{SYNC_DEADLINE, fetch};
 use super::sink::{Heard, catalogue_sink};
 use crate::catalogue::TargetCatalogue;
 use crate::clock;
@@ -20,8 +20,6 @@ const DEBOUNCE: Duration = Duration::from_millis(200);
 const CALM: Duration = Duration::from_secs(60);
 /// So many changes in a row are taken as they come.
 const PATIENCE: u32 = 10;
-/// The whole of one synchronisation.
-const SYNC_DEADLINE: Duration = Duration::from_secs(120);
 /// The longest wait between two attempts while a target is down.
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
@@ -67,6 +65,16 @@ pub struct TargetView {
     pub required: bool,
 }
 
+/// When a target's lists are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Synchronisation {
+    /// At the start, again with backoff while that fails, when the target says that they changed, and when somebody asks.
+    #[default]
+    Automatic,
+    /// When somebody asks.
+    Manual,
+}
+
 /// Called with every good catalogue.
 pub type Publish = Arc<dyn Fn(Arc<TargetCatalogue>) + Send + Sync>;
 
@@ -75,6 +83,7 @@ pub struct TargetSync {
     name: Arc<str>,
     synchronised: metrics::Gauge,
     target: Arc<dyn Target>,
+    when: Synchronisation,
     publish: Publish,
     state: SyncState,
     last_good: Option<Arc<TargetCatalogue>>,
@@ -114,11 +123,12 @@ enum Event {
 // === impl TargetSync ===
 
 impl TargetSync {
-    /// Starts on the current arbiter and synchronises at once, for the gateway of this name. `last_good` is what an
+    /// Starts on the current arbiter, and synchronises at once if nobody needs to ask, for the gateway of this name. `last_good` is what an
     /// earlier process stored.
     pub fn launch(
         gateway: &str,
         target: Arc<dyn Target>,
+        when: Synchronisation,
         last_good: Option<Arc<TargetCatalogue>>,
         publish: Publish,
     ) -> SyncHandle {
@@ -127,8 +137,13 @@ impl TargetSync {
             synchronised: metrics::gauge!("sessiongate_target_synchronised", &labels),
             name: target.name().into(),
             target,
+            when,
             publish,
-            state: SyncState::New,
+            // What was read when somebody last asked is what there is.
+            state: match (when, &last_good) {
+                (Synchronisation::Manual, Some(_)) => SyncState::Ready,
+                _ => SyncState::New,
+            },
             last_good,
             failures: 0,
             generation: 0,
@@ -208,15 +223,17 @@ impl TargetSync {
             Err(error) => {
                 self.failures = self.failures.saturating_add(1);
                 self.state = SyncState::Failed { code: error.code(), message: error.to_string() };
-                let wait = backoff(self.failures);
+                let wait = (self.when == Synchronisation::Automatic).then(|| backoff(self.failures));
                 tracing::warn!(
                     target_name = &*self.name,
                     error = error.code(),
                     detail = ?error,
-                    retry_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+                    retry_ms = wait.and_then(|wait| u64::try_from(wait.as_millis()).ok()),
                     "target could not be synchronised; its last good catalogue stays"
                 );
-                self.later(wait, ctx);
+                if let Some(wait) = wait {
+                    self.later(wait, ctx);
+                }
                 Err(error)
             }
         };
@@ -233,7 +250,7 @@ impl TargetSync {
 
     /// A process is not kept for its notifications: sessions have their own, and they report changes too.
     fn keep_hearing(&mut self, link: Arc<dyn Link>, catalogue: &TargetCatalogue) {
-        if &*catalogue.transport == "stdio" {
+        if &*catalogue.transport == "stdio" || self.when == Synchronisation::Manual {
             actix_rt::spawn(async move { link.close().await });
             return;
         }
@@ -242,6 +259,9 @@ impl TargetSync {
     }
 
     fn on_changed(&mut self, ctx: &mut Context<Self>) {
+        if self.when == Synchronisation::Manual {
+            return;
+        }
         if self.state == SyncState::Syncing {
             self.again = true;
         } else if self.timer.is_none() {
@@ -292,7 +312,9 @@ impl Actor for TargetSync {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.begin(ctx);
+        if self.when == Synchronisation::Automatic {
+            self.begin(ctx);
+        }
     }
 }
 
@@ -340,6 +362,24 @@ impl Handler<Event> for TargetSync {
     }
 }
 
+// === impl TargetView ===
+
+impl TargetView {
+    /// Of a target with this catalogue.
+    pub(crate) fn new(name: Arc<str>, sync: SyncState, catalogue: Option<&TargetCatalogue>, required: bool) -> Self {
+        let count = |list: fn(&TargetCatalogue) -> usize| catalogue.map_or(0, list);
+        Self {
+            name,
+            sync,
+            synced_at: catalogue.map(|catalogue| catalogue.synced_at),
+            tools: count(|catalogue| catalogue.tools.len()),
+            prompts: count(|catalogue| catalogue.prompts.len()),
+            resources: count(|catalogue| catalogue.resources.len() + catalogue.templates.len()),
+            required,
+        }
+    }
+}
+
 // === impl SyncHandle ===
 
 impl SyncHandle {
@@ -364,16 +404,7 @@ impl SyncHandle {
             Ok(view) if sent => view,
             _ => (SyncState::New, None),
         };
-        let count = |list: fn(&TargetCatalogue) -> usize| last_good.as_deref().map_or(0, list);
-        TargetView {
-            name,
-            sync,
-            synced_at: last_good.as_ref().map(|catalogue| catalogue.synced_at),
-            tools: count(|catalogue| catalogue.tools.len()),
-            prompts: count(|catalogue| catalogue.prompts.len()),
-            resources: count(|catalogue| catalogue.resources.len() + catalogue.templates.len()),
-            required,
-        }
+        TargetView::new(name, sync, last_good.as_deref(), required)
     }
 
     /// Ends it.

@@ -14,9 +14,12 @@ use sessiongate_protocol::{Era, Notification, RawJson, RequestId, ResponseBody, 
 use sessiongate_targets::modern::{Exchange, ModernRequest, NoteSink};
 use sessiongate_targets::{Hello, Link, LinkSink, SinkClosed, Target, TargetError, Welcome};
 
+use super::sink::catalogue_sink;
 use crate::catalogue::{ServerCapabilities, TargetCatalogue};
 use crate::clock;
 
+/// The whole of one synchronisation.
+pub(super) const SYNC_DEADLINE: Duration = Duration::from_secs(120);
 /// For one page of a list.
 const PAGE_DEADLINE: Duration = Duration::from_secs(30);
 /// For all lists. Within the deadline of the synchronisation, so that the session is closed and not left.
@@ -58,6 +61,23 @@ pub async fn fetch(
             link.close().await;
             Err(error)
         }
+    }
+}
+
+/// Opens a session, reads all lists, and ends it again.
+///
+/// # Errors
+/// Where the target cannot be reached in two minutes, or does not answer as it should.
+pub async fn probe(target: &dyn Target) -> Result<TargetCatalogue, TargetError> {
+    // Both ends stay until the session is over: a target that finds nobody listening takes the session for closed.
+    let (sink, _hearing) = catalogue_sink();
+    match tokio::time::timeout(SYNC_DEADLINE, fetch(target, sink.clone())).await {
+        Ok(Ok((link, catalogue))) => {
+            link.close().await;
+            Ok(catalogue)
+        }
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(TargetError::TimedOut(SYNC_DEADLINE)),
     }
 }
 

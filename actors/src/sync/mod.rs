@@ -4,5 +4,5 @@ mod actor;
 mod fetch;
 mod sink;
 
-pub use actor::{SyncHandle, SyncOutcome, SyncState, TargetSync, TargetView};
-pub use fetch::fetch;
+pub use actor::{SyncHandle, SyncOutcome, SyncState, Synchronisation, TargetSync, TargetView};
+pub use fetch::{fetch, probe};

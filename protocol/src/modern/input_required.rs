@@ -256,7 +256,7 @@ impl InputRequest {
         Ok(Self { key: key.into(), method: method.into(), params: params.map(|raw| part_of(whole, raw)) })
     }
 
-    fn write(&self, out: &mut String) {
+    pub(super) fn write(&self, out: &mut String) {
         out.push_str(&quoted(&self.key));
         out.push_str(r#":{"method":"#);
         out.push_str(&quoted(&self.method));

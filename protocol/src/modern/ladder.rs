@@ -1,14 +1,15 @@
 //! Which era a message belongs to, and what a modern one must be before it is executed: the rungs in their order, the
 //! earlier wins (2026-07-28, transports and versioning; mcp-protocol 4.4).
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
-use super::envelope::Envelope;
+use super::envelope::{Envelope, Opened};
 use super::headers;
+use crate::codes;
 use crate::jsonrpc::{Message, Request};
-use crate::members::Members;
 use crate::revision::{Era, Revision};
-use crate::{codes, meta};
 
 /// The headers that the ladder looks at, as they came.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,12 +23,12 @@ pub struct HeaderView<'a> {
 }
 
 /// What a message is.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Class {
+#[derive(Debug)]
+pub enum Class<'a> {
     /// For the rules of sessions.
     Legacy,
-    /// A request with a complete envelope.
-    Modern(Envelope),
+    /// A request with a complete envelope, and its parameters as they were read for that.
+    Modern(Envelope, Opened<'a>),
     /// A notification of the era, which means nothing over HTTP: accepted.
     Notification,
     /// Neither.
@@ -64,20 +65,14 @@ const METHODS: [&str; 13] = [
     "tasks/cancel",
 ];
 
-/// The modern revisions that are served.
+/// The modern revisions.
 fn modern() -> impl Iterator<Item = Revision> {
     Revision::ALL.into_iter().filter(|revision| revision.era() == Era::Modern)
 }
 
-/// The revisions that the endpoint serves, newest first: for `server/discover`, and for the error that names them.
-pub fn supported() -> Vec<&'static str> {
-    let mut all: Vec<Revision> = Revision::ALL.into_iter().collect();
-    all.sort_unstable_by_key(|revision| std::cmp::Reverse(*revision));
-    all.into_iter().map(Revision::as_str).collect()
-}
-
-/// Body first: a request that names a revision in its envelope is modern, whatever its headers say.
-pub fn classify(message: &Message, headers: &HeaderView<'_>) -> Class {
+/// Body first: a request that names a revision in its envelope is modern, whatever its headers say. `served`: the
+/// revisions that the endpoint serves, of both eras, newest first; the error about another one names them.
+pub fn classify<'a>(message: &'a Message, headers: &HeaderView<'_>, served: &[Revision]) -> Class<'a> {
     let (params, request) = match message {
         Message::Request(request) => (request.params.as_ref(), Some(request)),
         Message::Notification(notification) => (notification.params.as_ref(), None),
@@ -98,13 +93,8 @@ pub fn classify(message: &Message, headers: &HeaderView<'_>) -> Class {
     let said = headers.protocol_version.map(str::trim);
     let header_is_modern = said.is_some_and(|said| modern().any(|revision| revision.as_str() == said));
     // Nearly all requests are either: they are read once.
-    let read = params.filter(|params| Envelope::may_be_in(params)).map(|params| Envelope::of(Some(params)));
-    let is_in = match &read {
-        None => false,
-        Some(Ok(_)) => true,
-        Some(Err(_)) => params.is_some_and(Envelope::is_in),
-    };
-    if !is_in {
+    let opened = params.filter(|params| header_is_modern || Envelope::may_be_in(params)).map(Opened::of);
+    let Some(Ok(opened)) = opened.filter(|opened| opened.as_ref().is_ok_and(Opened::names_revision)) else {
         let Some(request) = request else {
             return if header_is_modern { Class::Notification } else { Class::Legacy };
         };
@@ -117,11 +107,11 @@ pub fn classify(message: &Message, headers: &HeaderView<'_>) -> Class {
             }),
             false => Class::Legacy,
         };
-    }
+    };
     if request.is_none() {
         return Class::Notification;
     }
-    match read.unwrap_or_else(|| Envelope::of(params)) {
+    match Envelope::read(&opened) {
         Err(error) => Class::Refused(invalid(&error.to_string())),
         Ok(envelope) => {
             if let Some(said) = said
@@ -134,10 +124,11 @@ pub fn classify(message: &Message, headers: &HeaderView<'_>) -> Class {
                 );
                 return Class::Refused(header_mismatch(&text));
             }
-            if !modern().any(|revision| *revision.as_str() == *envelope.protocol_version) {
-                return Class::Refused(unsupported(&envelope.protocol_version));
+            let mut here = served.iter().filter(|revision| revision.era() == Era::Modern);
+            if !here.any(|revision| *revision.as_str() == *envelope.protocol_version) {
+                return Class::Refused(unsupported(&envelope.protocol_version, served));
             }
-            Class::Modern(envelope)
+            Class::Modern(envelope, opened)
         }
     }
 }
@@ -146,7 +137,7 @@ pub fn classify(message: &Message, headers: &HeaderView<'_>) -> Class {
 ///
 /// # Errors
 /// The first rung that does not hold.
-pub fn validate(request: &Request, headers: &HeaderView<'_>) -> Result<(), Refusal> {
+pub fn validate(request: &Request, params: &Opened<'_>, headers: &HeaderView<'_>) -> Result<(), Refusal> {
     if headers.protocol_version.is_none() {
         return Err(header_mismatch("`MCP-Protocol-Version` is missing: it repeats the revision of the body"));
     }
@@ -159,7 +150,7 @@ pub fn validate(request: &Request, headers: &HeaderView<'_>) -> Result<(), Refus
         }
         Some(_) => {}
     }
-    if let Some((member, name)) = named(request) {
+    if let Some((member, name)) = named(&request.method, params) {
         let header = headers.name.ok_or_else(|| {
             header_mismatch(&format!("`Mcp-Name` is missing: it repeats `params.{member}` of the body"))
         })?;
@@ -175,16 +166,14 @@ pub fn validate(request: &Request, headers: &HeaderView<'_>) -> Result<(), Refus
 }
 
 /// The member that `Mcp-Name` repeats. Where the body has none the method itself will say so.
-fn named(request: &Request) -> Option<(&'static str, String)> {
-    let params = request.params.as_ref()?;
-    match &*request.method {
-        "tools/call" | "prompts/get" => Some(("name", meta::name_of(params).ok()?.into_owned())),
-        "resources/read" => Some(("uri", meta::uri_of(params).ok()?.into_owned())),
-        "tasks/get" | "tasks/update" | "tasks/cancel" => {
-            Some(("taskId", Members::of(params).ok()?.get_str("taskId")?.into_owned()))
-        }
-        _ => None,
-    }
+fn named<'a>(method: &str, params: &Opened<'a>) -> Option<(&'static str, Cow<'a, str>)> {
+    let member = match method {
+        "tools/call" | "prompts/get" => "name",
+        "resources/read" => "uri",
+        "tasks/get" | "tasks/update" | "tasks/cancel" => "taskId",
+        _ => return None,
+    };
+    params.text(member).ok().map(|text| (member, text))
 }
 
 /// A method that is not offered: 404.
@@ -205,10 +194,11 @@ pub fn missing_capability(required: Value) -> Refusal {
     Refusal { status: 400, code: codes::MISSING_CLIENT_CAPABILITY, message, data }
 }
 
-/// A revision that is not served without a session: -32022.
-pub fn unsupported(requested: &str) -> Refusal {
-    let message = format!("revision {} is not supported in an envelope", crate::text::short(requested));
-    let data = Some(json!({"supported": supported(), "requested": requested}));
+/// A revision that is not served in this way: -32022. Clients read those that are from the data.
+pub fn unsupported(requested: &str, served: &[Revision]) -> Refusal {
+    let message = format!("revision {} is not supported here", crate::text::short(requested));
+    let supported: Vec<&str> = served.iter().map(|revision| revision.as_str()).collect();
+    let data = Some(json!({"supported": supported, "requested": requested}));
     Refusal { status: 400, code: codes::UNSUPPORTED_PROTOCOL_VERSION, message, data }
 }
 
@@ -236,14 +226,18 @@ mod tests {
         message(method, meta, rest)
     }
 
+    fn served() -> Vec<Revision> {
+        Revision::ALL.into_iter().rev().collect()
+    }
+
     fn run(message: &Message, version: Option<&str>, method: Option<&str>, name: Option<&str>) -> (u16, i64) {
         let view = HeaderView { protocol_version: version, method, name };
-        match classify(message, &view) {
+        match classify(message, &view, &served()) {
             Class::Legacy => (0, 0),
             Class::Notification => (202, 0),
             Class::Refused(refusal) => (refusal.status, refusal.code),
-            Class::Modern(_) => match message {
-                Message::Request(request) => match validate(request, &view) {
+            Class::Modern(_, opened) => match message {
+                Message::Request(request) => match validate(request, &opened, &view) {
                     Ok(()) => (200, 0),
                     Err(refusal) => (refusal.status, refusal.code),
                 },
@@ -301,11 +295,17 @@ mod tests {
 
     #[test]
     fn a_refused_revision_comes_with_those_that_are_served() {
-        let Refusal { data: Some(data), .. } = unsupported("1999-01-01") else { panic!() };
+        let Refusal { data: Some(data), .. } = unsupported("1999-01-01", &served()) else { panic!() };
         assert_eq!(data["requested"], "1999-01-01");
-        let listed: Vec<&str> = data["supported"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-        assert_eq!(listed, supported());
-        assert_eq!(listed.first(), Some(&VERSION));
+        assert_eq!(data["supported"], json!([VERSION, "2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"]));
+        let list = enveloped("tools/list", "");
+        let view = HeaderView { protocol_version: Some(VERSION), method: Some("tools/list"), name: None };
+        let legacy = [Revision::V2025_11_25];
+        let Class::Refused(refusal) = classify(&list, &view, &legacy) else { panic!() };
+        assert_eq!(
+            (refusal.code, refusal.data),
+            (-32022, Some(json!({"supported": ["2025-11-25"], "requested": VERSION})))
+        );
     }
 
     #[test]

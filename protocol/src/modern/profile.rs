@@ -17,11 +17,17 @@ use crate::revision::Revision;
 /// as long as its sessions are.
 pub const MAX_SETTINGS: usize = 4096;
 
+/// The only content that MCP Apps know: what a client says of it changes what a target shows.
+const APP: &str = "text/html;profile=mcp-app";
+
 /// What the `initialize` of a legacy downstream session declares for a modern request with these
 /// `clientCapabilities`: elicitation, sampling, roots (which cannot change, as nobody would say so) and the one
 /// extension that passes. What cannot be read was not declared.
+///
+/// There are 120 of them and not more: each is a session of its own, and a client must not be able to have as many as it
+/// likes by declaring what changes nothing. So of the extension's settings only the content counts that exists.
 pub fn legacy_capabilities(modern: &RawJson) -> RawJson {
-    canonical(modern, Revision::V2026_07_28)
+    canonical(modern, Revision::V2026_07_28, known_settings)
 }
 
 /// The `clientCapabilities` of a modern client for a target of the same era: as they are, without extensions but the one
@@ -55,7 +61,7 @@ pub fn with_extension(capabilities: &RawJson, extension: &str) -> RawJson {
 /// What a modern request declares for a legacy client that declared this at its `initialize`, in this revision:
 /// changes of roots, tasks and what the revision does not have are left out.
 pub fn modern_capabilities(legacy: &RawJson, revision: Revision) -> RawJson {
-    canonical(legacy, revision)
+    canonical(legacy, revision, settings)
 }
 
 /// The capabilities that a client needs to be asked this, as `data.requiredCapabilities` of a -32021 has them. `{}`
@@ -96,7 +102,7 @@ pub fn declares(capabilities: &RawJson, required: &Value) -> bool {
 
 // === helpers ===
 
-fn canonical(capabilities: &RawJson, revision: Revision) -> RawJson {
+fn canonical(capabilities: &RawJson, revision: Revision, settings: impl Fn(&RawValue) -> Option<String>) -> RawJson {
     let Ok(members) = Members::of(capabilities) else { return RawJson::EMPTY_OBJECT };
     let object = |name| members.get(name).and_then(|raw| Members::of_str(raw.get()).ok());
     let mut out: Vec<String> = Vec::new();
@@ -134,6 +140,14 @@ fn settings(raw: &RawValue) -> Option<String> {
     let mut settings: Value = serde_json::from_str(raw.get()).ok()?;
     settings.sort_all_objects();
     Some(settings.to_string())
+}
+
+/// The settings of MCP Apps without anything that means nothing.
+fn known_settings(raw: &RawValue) -> Option<String> {
+    let members = Members::of_str(raw.get()).ok()?;
+    let types: Vec<String> =
+        members.get("mimeTypes").and_then(|types| serde_json::from_str(types.get()).ok()).unwrap_or_default();
+    Some(if types.iter().any(|known| known == APP) { json!({"mimeTypes": [APP]}) } else { json!({}) }.to_string())
 }
 
 fn object_or_list(raw: Option<&RawValue>) -> bool {
@@ -188,19 +202,36 @@ mod tests {
     fn equal_profiles_have_equal_bytes() {
         let full = concat!(
             r#"{"elicitation":{"form":{},"url":{}},"#,
-            r#""extensions":{"io.modelcontextprotocol/ui":{"a":{"c":2,"d":1},"b":[1]}},"#,
+            r#""extensions":{"io.modelcontextprotocol/ui":{"mimeTypes":["text/html;profile=mcp-app"]}},"#,
             r#""roots":{},"sampling":{"context":{},"tools":{}}}"#
         );
         for text in [
             full,
             r#"{"sampling":{"tools":{"x":1},"context":{}},"tasks":{},"roots":{"listChanged":true},"experimental":{"y":{}},
-                "extensions":{"a/b":{},"io.modelcontextprotocol/ui":{"b":[ 1 ],"a":{"d":1,"c":2}}},
+                "extensions":{"a/b":{},"io.modelcontextprotocol/ui":{"b":[1],"mimeTypes":["a/b","text/html;profile=mcp-app"]}},
                 "elicitation":{"url":{"z":0},"form":{}}}"#,
         ] {
             assert_eq!(legacy(text), full);
         }
         assert_eq!(legacy(r#"{"elicitation":{}}"#), r#"{"elicitation":{"form":{}}}"#);
         assert_eq!(legacy(r#"{"sampling":{}}"#), r#"{"sampling":{}}"#);
+    }
+
+    #[test]
+    fn settings_that_mean_nothing_make_no_profile_of_their_own() {
+        let with = |settings: &str| legacy(&format!(r#"{{"extensions":{{"{UI_EXTENSION}":{settings}}}}}"#));
+        let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(MAX_SETTINGS));
+        for settings in
+            [r#"{"a":1}"#, r#"{"mimeTypes":[]}"#, r#"{"mimeTypes":7}"#, r#"{"mimeTypes":["a/1","a/2"]}"#, &long]
+        {
+            assert_eq!(with(settings), with("{}"), "{settings}");
+        }
+        assert_ne!(with(r#"{"mimeTypes":["text/html;profile=mcp-app"]}"#), with("{}"));
+        assert_ne!(with("{}"), "{}");
+        assert_eq!(with("7"), "{}");
+        // A legacy client has one profile for all of its session: it is shown as it is.
+        let whole = r#"{"extensions":{"io.modelcontextprotocol/ui":{"a":{"c":2,"d":1},"b":[1]}}}"#;
+        assert_eq!(modern_capabilities(&raw(whole), Revision::V2025_11_25).as_str(), whole);
     }
 
     #[test]
@@ -215,7 +246,7 @@ mod tests {
             assert_eq!(legacy(text), "{}", "{text}");
         }
         let long = format!(r#"{{"extensions":{{"{UI_EXTENSION}":{{"a":"{}"}}}}}}"#, "x".repeat(MAX_SETTINGS));
-        assert_eq!(legacy(&long), "{}");
+        assert_eq!(modern_capabilities(&raw(&long), Revision::V2025_11_25).as_str(), "{}");
     }
 
     #[test]

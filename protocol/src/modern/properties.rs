@@ -255,7 +255,9 @@ proptest! {
     fn profiles_are_canonical(raw in object()) {
         let once = profile::legacy_capabilities(&raw);
         prop_assert_eq!(profile::legacy_capabilities(&once), once.clone());
-        prop_assert_eq!(profile::modern_capabilities(&raw, Revision::V2025_11_25), once.clone());
+        let modern = profile::modern_capabilities(&raw, Revision::V2025_11_25);
+        prop_assert_eq!(profile::modern_capabilities(&modern, Revision::V2025_11_25), modern.clone());
+        prop_assert_eq!(profile::legacy_capabilities(&modern), once.clone());
         let members = Members::of(&raw).unwrap();
         let turned: Vec<String> = members.iter().map(|(name, raw)| format!("{}:{}", quoted(name), raw.get())).collect();
         let turned = format!("{{{}}}", turned.into_iter().rev().collect::<Vec<_>>().join(","));

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::caching::{Caching, cacheable};
 use super::cheap::{may_have, said};
+use super::input_required::ResultType;
 use crate::json::RawJson;
 use crate::members::Members;
 
@@ -37,18 +38,52 @@ pub fn to_modern(method: &str, result: &RawJson, server_info: &RawJson, caching:
     changes.apply(result, &members)
 }
 
-/// A result of a modern target for a modern client: as it came, but with the gateway's `serverInfo`, and a
-/// `resultType` where the target left it out.
+/// A result of a modern target on its way to a modern client, read once.
+#[derive(Debug)]
+pub struct Passing<'a> {
+    result: &'a RawJson,
+    /// None where it is no object or has duplicate members.
+    members: Option<Members<'a>>,
+}
+
+// === impl Passing ===
+
+impl<'a> Passing<'a> {
+    /// Reads a result.
+    pub fn of(result: &'a RawJson) -> Self {
+        Self { result, members: Members::of(result).ok() }
+    }
+
+    /// What it is.
+    pub fn result_type(&self) -> ResultType {
+        match self.members.as_ref().map(|members| said(members.get("resultType")).map(RawValue::get)) {
+            Some(None | Some(COMPLETE)) => ResultType::Complete,
+            _ => ResultType::of(self.result),
+        }
+    }
+
+    /// Whether it is that of a tool that failed.
+    pub fn is_error(&self) -> bool {
+        self.members.as_ref().and_then(|members| members.get("isError")).is_some_and(|raw| raw.get() == "true")
+    }
+
+    /// As it came, but with the gateway's `serverInfo`, and a `resultType` where the target left it out.
+    pub fn pass(&self, server_info: &RawJson) -> RawJson {
+        let Some(members) = &self.members else { return self.result.clone() };
+        let mut changes = Changes::default();
+        if said(members.get("resultType")).is_none() {
+            changes.0.push(("resultType", Some(COMPLETE.into())));
+        }
+        if let Some(meta) = meta_with(members, &[], server_info) {
+            changes.0.push(("_meta", Some(meta)));
+        }
+        changes.apply(self.result, members)
+    }
+}
+
+/// As [`Passing::pass`].
 pub fn pass_modern(result: &RawJson, server_info: &RawJson) -> RawJson {
-    let Ok(members) = Members::of(result) else { return result.clone() };
-    let mut changes = Changes::default();
-    if said(members.get("resultType")).is_none() {
-        changes.0.push(("resultType", Some(COMPLETE.into())));
-    }
-    if let Some(meta) = meta_with(&members, &[], server_info) {
-        changes.0.push(("_meta", Some(meta)));
-    }
-    changes.apply(result, &members)
+    Passing::of(result).pass(server_info)
 }
 
 /// A complete result of a modern target for a legacy client: without what strict readers of the older schemas trip
@@ -142,7 +177,7 @@ impl Changes {
 /// has duplicates, is replaced: nobody can say what it means.
 fn meta_with(members: &Members<'_>, drops: &[&str], server_info: &RawJson) -> Option<String> {
     let Some(meta) = members.get("_meta").and_then(|raw| Members::of_str(raw.get()).ok()) else {
-        return Some(format!("{{\"{SERVER_INFO}\":{}}}", server_info.as_str()));
+        return Some(["{\"", SERVER_INFO, "\":", server_info.as_str(), "}"].concat());
     };
     let same = meta.get(SERVER_INFO).is_some_and(|raw| raw.get() == server_info.as_str());
     let mut changes: Vec<(&str, Option<&str>)> =
@@ -218,6 +253,23 @@ mod tests {
             r#"{"resultType":"input_required","inputRequests":{"k":{ "method":"roots/list"}},"requestState":"\u0061","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"g"}}}"#
         );
         assert!(pass_modern(&raw("{}"), &info).as_str().contains(r#""resultType":"complete""#));
+        for text in [
+            "{}",
+            r#"{"resultType":null}"#,
+            r#"{"resultType":"complete","isError":true}"#,
+            r#"{"resultType":"\u0063omplete"}"#,
+            r#"{"resultType":"input_required","isError":false}"#,
+            r#"{"resultType":"task"}"#,
+            r#"{"resultType":"other"}"#,
+            r#"{"resultType":1}"#,
+            r#"{"resultType":"complete","resultType":"task"}"#,
+            "[]",
+        ] {
+            let result = raw(text);
+            let passing = Passing::of(&result);
+            assert_eq!(passing.result_type(), ResultType::of(&result), "{text}");
+            assert_eq!(passing.is_error(), text.contains("true"), "{text}");
+        }
     }
 
     #[test]

@@ -220,7 +220,7 @@ fn random() -> Result<String, HttpError> {
 }
 
 /// 128 bits of the hash of some texts.
-fn hash(parts: &[&str]) -> String {
+pub(super) fn hash(parts: &[&str]) -> String {
     let mut all = Vec::new();
     for part in parts {
         all.extend_from_slice(&(part.len() as u64).to_be_bytes());

@@ -1,13 +1,16 @@
 //! What is known of a request for as long as it runs.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 
+use sessiongate_actors::clock;
+use sessiongate_actors::exception::Reference;
 use sessiongate_protocol::members::Members;
 use sessiongate_protocol::modern::caching::Caching;
-use sessiongate_protocol::modern::envelope::{Envelope, LogLevel};
+use sessiongate_protocol::modern::envelope::{Envelope, LogLevel, Opened};
 use sessiongate_protocol::modern::request_state::{Binding, args_digest};
 use sessiongate_protocol::modern::{ladder, profile, results};
-use sessiongate_protocol::{RawJson, Request, RequestId, ResponseBody, codes, jsonrpc, meta};
+use sessiongate_protocol::{RawJson, Request, RequestId, ResponseBody, codes, jsonrpc};
 
 use super::reply::Reply;
 use crate::gateway::Served;
@@ -37,13 +40,12 @@ pub struct Refused {
 // === impl Context ===
 
 impl Context {
-    pub fn new(caller: &Caller<'_>, request: &Request, envelope: Envelope) -> Self {
-        let params = request.params.as_ref();
-        let name = params.and_then(|params| match &*request.method {
-            "tools/call" | "prompts/get" => meta::name_of(params).ok(),
-            "resources/read" => meta::uri_of(params).ok(),
+    pub fn new(caller: &Caller<'_>, request: &Request, envelope: Envelope, params: &Opened<'_>) -> Self {
+        let name = match &*request.method {
+            "tools/call" | "prompts/get" => params.text("name").ok(),
+            "resources/read" => params.text("uri").ok(),
             _ => None,
-        });
+        };
         Self {
             id: request.id.clone(),
             method: request.method.clone(),
@@ -105,6 +107,32 @@ impl Context {
         self.executed(jsonrpc::error_body(codes::INTERNAL_ERROR, text, None))
     }
 
+    /// The request fails because of its target, or on the way there: told as the gateway's level says. `detail` is for the
+    /// log.
+    pub fn target_failed(&self, target: &str, text: &str, reason: &'static str, detail: &dyn Debug) -> Reply {
+        let message = format!("target `{target}`: {text}");
+        let reference = || Reference::of((&*self.principal, self.id.as_raw(), clock::now().0));
+        let told = self.served.gateway.settings().exceptions.tell(&message, reason, reference);
+        if let Some(reference) = told.reference {
+            tracing::warn!(
+                %reference,
+                target_name = target,
+                method = &*self.method,
+                error = reason,
+                text,
+                ?detail,
+                "a call failed, and its client was told so in general"
+            );
+        }
+        if &*self.method == "tools/call" {
+            return match told.tool_result() {
+                ResponseBody::Result(result) => self.complete(&result),
+                error => self.executed(error),
+            };
+        }
+        self.executed(told.error(codes::INTERNAL_ERROR))
+    }
+
     /// Whether this request asked for a log message of this level; without a level it asked for none.
     pub fn hears(&self, params: &RawJson) -> bool {
         let Some(wanted) = self.envelope.log_level else { return false };
@@ -115,7 +143,10 @@ impl Context {
     /// What of the client's capabilities holds through the gateway: all but the extensions whose messages it does not
     /// carry to this target.
     pub fn relayed_capabilities(&self, tasks: bool) -> RawJson {
-        profile::relayed_capabilities(&self.envelope.client_capabilities, tasks)
+        match self.envelope.has_extensions {
+            true => profile::relayed_capabilities(&self.envelope.client_capabilities, tasks),
+            false => self.envelope.client_capabilities.clone(),
+        }
     }
 
     /// What a -32021 of a target asks for, if this request did not declare it.

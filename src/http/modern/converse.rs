@@ -16,7 +16,8 @@ use super::affinity::{Carrier, Stop, handle};
 use super::context::Context;
 use super::park;
 use super::route::Routed;
-use super::turn::{self, Begun, Running, Translator, Turn};
+use super::tasks;
+use super::turn::{Begun, Running, Translator, Turn};
 use crate::http::HttpError;
 use crate::http::caller::{Caller, Session};
 
@@ -101,12 +102,9 @@ async fn send(
     let refused = |error| HttpError::session(error, Some(&context.id));
     for _ in 0..MAX_MOVES {
         let handle = carrier.session(caller, context).await.map_err(refused)?;
-        if let Some(level) = context.envelope.log_level {
-            turn::hear_log(&handle, level, &request.id).await;
-        }
         // A client that hangs up cancels.
         let running = Running::new(handle.clone(), request.id.clone());
-        let answer = match handle.request(request.clone(), true) {
+        let answer = match handle.request_with(request.clone(), true, context.envelope.log_level) {
             Ok(pending) => pending.answer(QUIET).await,
             Err(error) => Err(error),
         };
@@ -129,7 +127,7 @@ async fn send(
 /// The parameters as the session gets them: no envelope, no answers of an earlier round, a progress token of our own
 /// (those of different clients may be the same).
 fn internal_params(context: &Context, params: &RawJson, routed: &Routed, call: &RequestId) -> RawJson {
-    let params = without_rounds(&envelope::remove(params));
+    let params = tasks::legacy::asked(context, routed, without_rounds(&envelope::remove(params)));
     let token = context.envelope.progress_token.as_ref().and_then(|_| ProgressToken::from_raw(call.as_raw()));
     let params = meta::with_progress_token(&params, token.as_ref()).unwrap_or(params);
     match &*context.method {

@@ -1,7 +1,6 @@
 //! `server/discover`.
 
 use actix_web::HttpResponse;
-use sessiongate_protocol::modern::ladder;
 use sessiongate_protocol::modern::tasks::EXTENSION;
 use sessiongate_protocol::{RawJson, Revision};
 
@@ -12,7 +11,7 @@ use crate::http::about;
 pub fn serve(context: &Context) -> HttpResponse {
     let gateway = &context.served.gateway;
     let mut result = serde_json::json!({
-        "supportedVersions": ladder::supported(),
+        "supportedVersions": context.served.versions.dates(),
         "capabilities": about::capabilities(gateway, Revision::V2026_07_28),
     });
     if tasks::offered(gateway) {

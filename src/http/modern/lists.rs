@@ -1,10 +1,10 @@
-//! Lists, from the published catalogue. They are the same for all callers that see the same names.
+//! Lists: first the pages of the published catalogue, which are the same for all callers that see the same names, then
+//! those that targets are asked for each time.
 
 use std::borrow::Cow;
 
 use actix_web::HttpResponse;
 use sessiongate_actors::clock;
-use sessiongate_actors::settings::Listing;
 use sessiongate_protocol::cursor::{Cursor, CursorScope, ListKind};
 use sessiongate_protocol::members::Members;
 use sessiongate_protocol::modern::caching::Caching;
@@ -17,17 +17,23 @@ use super::converse;
 use crate::http::caller::Caller;
 use crate::http::{HttpError, names};
 
+/// What answers a request for a list.
+enum Planned {
+    /// A page of the catalogue.
+    Page(RawJson),
+    /// A target, in a session.
+    Live,
+}
+
 pub async fn serve(
     caller: &Caller<'_>,
     list: ListKind,
     request: &Request,
     context: Context,
 ) -> Result<HttpResponse, HttpError> {
-    if caller.gateway.gateway.settings().listing == Listing::Dynamic {
-        return converse::list(caller, request.clone(), context).await;
-    }
-    let reply = match page(caller, list, request.params.as_ref()) {
-        Ok(page) => context.complete_for(&page, caching(caller, list)),
+    let reply = match plan(caller, list, request.params.as_ref()) {
+        Ok(Planned::Live) => return converse::list(caller, request.clone(), context).await,
+        Ok(Planned::Page(page)) => context.complete_for(&page, caching(caller, list)),
         Err(refused) => context.reply(refused),
     };
     Ok(reply.into_response())
@@ -39,7 +45,7 @@ fn caching(caller: &Caller<'_>, list: ListKind) -> Caching {
     if matches!(names::limit(caller.request), Ok(None)) { caching } else { caching.private() }
 }
 
-fn page(caller: &Caller<'_>, list: ListKind, params: Option<&RawJson>) -> Result<RawJson, Refused> {
+fn plan(caller: &Caller<'_>, list: ListKind, params: Option<&RawJson>) -> Result<Planned, Refused> {
     let gateway = &caller.gateway.gateway;
     let catalogue = gateway.catalogue();
     let scope = CursorScope { gateway: &gateway.name, principal: caller.principal.as_str().as_bytes(), list };
@@ -50,23 +56,26 @@ fn page(caller: &Caller<'_>, list: ListKind, params: Option<&RawJson>) -> Result
     };
     let members = params.map(Members::of).transpose().map_err(|_| invalid("`params` cannot be read"))?;
     let cursor = members.as_ref().filter(|members| members.get("cursor").is_some());
+    let limit = names::limit(caller.request).map_err(|error| invalid(&error.to_string()))?;
+    let shown = (list == ListKind::Tools).then(|| Shown::of(gateway, limit)).flatten();
+    let live = catalogue.next_live(list, None);
     let offset = match cursor {
+        None if live.is_some() && catalogue.count(list) == 0 && shown.is_none() => return Ok(Planned::Live),
         None => 0,
         Some(members) => {
             let token = members.get_str("cursor").ok_or_else(|| invalid("`params.cursor` must be a string"))?;
             match Cursor::open(&gateway.sealer, scope, &token) {
                 Some(Cursor::Page { version, offset, .. }) if version == catalogue.version(list) => offset,
+                Some(Cursor::Downstream { target, .. }) if catalogue.is_live(&target) => return Ok(Planned::Live),
                 _ => return Err(invalid("`params.cursor` is no longer good: list again without a cursor")),
             }
         }
     };
-    let limit = names::limit(caller.request).map_err(|error| invalid(&error.to_string()))?;
     let page = match limit {
         Some(limit) => catalogue.page_within(list, offset, usize::from(limit)),
         None => catalogue.page(list, offset),
     };
     let page = page.ok_or_else(|| invalid("`params.cursor` is past the end of the list"))?;
-    let shown = (list == ListKind::Tools).then(|| Shown::of(gateway, limit)).flatten();
     let mut out = format!("{{\"{}\":[", list.member());
     for (at, item) in page.items.iter().enumerate() {
         if at > 0 {
@@ -89,13 +98,14 @@ fn page(caller: &Caller<'_>, list: ListKind, params: Option<&RawJson>) -> Result
         }
     }
     out.push(']');
-    if let Some(offset) = page.next {
-        let cursor = Cursor::Page { list, version: catalogue.version(list), offset };
-        if let Ok(token) = cursor.seal(&gateway.sealer, scope) {
-            out.push_str(",\"nextCursor\":");
-            out.push_str(&serde_json::to_string(&token).unwrap_or_default());
-        }
+    let next = match page.next {
+        Some(offset) => Some(Cursor::Page { list, version: catalogue.version(list), offset }),
+        None => live.map(|target| Cursor::Downstream { list, target: target.to_string(), cursor: None }),
+    };
+    if let Some(token) = next.and_then(|cursor| cursor.seal(&gateway.sealer, scope).ok()) {
+        out.push_str(",\"nextCursor\":");
+        out.push_str(&serde_json::to_string(&token).unwrap_or_default());
     }
     out.push('}');
-    RawJson::parse(out).map_err(|_| invalid("the list cannot be written"))
+    RawJson::parse(out).map(Planned::Page).map_err(|_| invalid("the list cannot be written"))
 }

@@ -15,14 +15,13 @@ mod park;
 mod pass;
 mod reply;
 mod route;
-mod stale;
 mod tasks;
 mod turn;
 
 use actix_web::HttpResponse;
 use sessiongate_protocol::cursor::ListKind;
-use sessiongate_protocol::modern::envelope::Envelope;
-use sessiongate_protocol::{RawJson, Request, codes};
+use sessiongate_protocol::modern::envelope::{Envelope, Opened};
+use sessiongate_protocol::{Request, codes};
 
 use super::HttpError;
 use super::caller::Caller;
@@ -34,38 +33,52 @@ use turn::Begun;
 pub use reply::refusal;
 pub use route::ambiguous;
 
-/// Answers one request whose envelope is in order.
-pub async fn serve(caller: &Caller<'_>, request: Request, envelope: Envelope) -> Result<HttpResponse, HttpError> {
+/// Answers one request whose envelope is in order; `params` are its parameters, read.
+pub async fn serve(
+    caller: &Caller<'_>,
+    request: &Request,
+    envelope: Envelope,
+    params: &Opened<'_>,
+) -> Result<HttpResponse, HttpError> {
     if caller.runtime.is_shutting_down() {
         return Err(HttpError::ShuttingDown);
     }
-    let context = Context::new(caller, &request, envelope);
+    let context = Context::new(caller, request, envelope, params);
     if let Some(list) = ListKind::of_method(&request.method) {
-        return lists::serve(caller, list, &request, context).await;
+        return lists::serve(caller, list, request, context).await;
     }
     match &*request.method {
         "server/discover" => Ok(discover::serve(&context)),
-        "subscriptions/listen" => listen::serve(caller, &request, context).await,
-        "tasks/get" | "tasks/update" | "tasks/cancel" => tasks::serve(caller, request, context).await,
+        "subscriptions/listen" => listen::serve(caller, request, context).await,
+        "tasks/get" | "tasks/update" | "tasks/cancel" => tasks::serve(caller, request.clone(), context).await,
         "tools/call" | "prompts/get" | "resources/read" | "completion/complete" => {
             if let Some(reply) = affinity::handle::run(caller, &context, request.params.as_ref()).await {
                 return Ok(reply?.into_response());
             }
-            let routed = match route::find(caller, &request) {
+            let routed = match route::find(caller, &request.method, params) {
                 Ok(routed) => routed,
                 Err(refused) => return Ok(context.reply(refused).into_response()),
             };
-            if let Err(reply) = route::check_headers(caller, &request, &routed) {
+            if let Err(reply) = route::check_headers(caller, &request.id, params, &routed) {
                 return Ok(reply.into_response());
             }
-            let target = caller.gateway.gateway.target(&routed.target);
-            match target.and_then(|target| target.modern()) {
+            let exchange = match caller.gateway.gateway.target(&routed.target) {
+                None => None,
+                Some(target) => match target.modern() {
+                    Some(exchange) => Some(exchange),
+                    None if !target.is_era_open() => None,
+                    None => match route::find_era(&*target, &context).await {
+                        Ok(exchange) => exchange,
+                        Err(reply) => return Ok(reply.into_response()),
+                    },
+                },
+            };
+            match exchange {
                 Some(exchange) => {
-                    let params = request.params.unwrap_or(RawJson::EMPTY_OBJECT);
-                    let pass = Pass::new(caller, context, &params, routed, exchange)?;
+                    let pass = Pass::of(caller, context, params, routed, exchange)?;
                     Begun::Passes(Box::new(pass)).answer(caller.gateway.streaming).await
                 }
-                None => converse::serve(caller, request, context, routed).await,
+                None => converse::serve(caller, request.clone(), context, routed).await,
             }
         }
         method => {

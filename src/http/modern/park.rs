@@ -1,5 +1,7 @@
 //! Calls that wait for their client: how they are left, and how they are found again.
 
+use std::time::Duration;
+
 use sessiongate_actors::{SessionError, clock};
 use sessiongate_protocol::modern::input_required::{InputRequest, InputRequired, RequestState, input_responses};
 use sessiongate_protocol::modern::request_state::{Park, StateError};
@@ -15,8 +17,8 @@ use super::turn::{Begun, Running, Translator, Turn};
 use crate::http::HttpError;
 use crate::http::caller::{Caller, Session};
 
-/// A state opens for as long as a conversation can last: the call that it names may have ended long before.
-const LIFE_MS: u64 = 8 * 3600 * 1000;
+/// The longest that a state opens: no conversation lasts longer. Of pages that a person visits there is no other end.
+const LIFE: Duration = Duration::from_secs(8 * 3600);
 /// A call follows its conversation out of memory and back this often.
 const MAX_MOVES: u32 = 3;
 
@@ -83,7 +85,7 @@ pub fn questions(
         stream: format!("{before} {} {}", last.seq, translator.began).into(),
         call: translator.call.as_raw().into(),
         questions: questions.iter().map(|question| (question.key.clone(), question.id.clone())).collect(),
-        expires_ms: clock::now().0 + LIFE_MS,
+        expires_ms: clock::now().plus(life(translator)).0,
         inner: None,
     };
     let requests = questions.iter().map(|question| InputRequest {
@@ -92,6 +94,13 @@ pub fn questions(
         params: question.params.clone(),
     });
     ask(translator, requests.collect(), &park)
+}
+
+/// How long a state opens: for as long as its call may wait, and then for as long as the answer to it is kept.
+fn life(translator: &Translator) -> Duration {
+    let gateway = &translator.context.served.gateway;
+    let timeout = gateway.catalogue().target(&translator.target).map(|target| target.settings.call_timeout);
+    timeout.unwrap_or_default().saturating_add(gateway.settings().sessions.events.age).min(LIFE)
 }
 
 /// A target that wants pages opened first (-32042): the call is over, and the retry is a new one. It goes to the same
@@ -109,7 +118,7 @@ pub fn pages(translator: &Translator, wanted: InputRequired) -> Reply {
         stream: "".into(),
         call: "".into(),
         questions: wanted.requests.iter().map(|request| (request.key.clone(), RequestId::integer(0))).collect(),
-        expires_ms: clock::now().0 + LIFE_MS,
+        expires_ms: clock::now().plus(LIFE).0,
         inner: None,
     };
     ask(translator, wanted.requests, &park).unwrap_or_else(|refused| refused)

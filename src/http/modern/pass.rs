@@ -2,30 +2,35 @@
 //! and the client's own, byte for byte; what belongs to a hop (the envelope, headers, progress tokens, names) is written
 //! anew.
 
+use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant};
+use std::task::{Context as Waiting, Poll};
+use std::time::Duration;
 
 use actix_web::web::Bytes;
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use sessiongate_actors::meters::OTHER;
 use sessiongate_protocol::jsonrpc::ErrorShape;
 use sessiongate_protocol::meta::{ProgressToken, Reference};
-use sessiongate_protocol::modern::envelope::{self, HopEnvelope};
+use sessiongate_protocol::modern::envelope::{HopEnvelope, Opened};
 use sessiongate_protocol::modern::input_required::{InputRequired, ResultType};
+use sessiongate_protocol::modern::results::Passing;
 use sessiongate_protocol::modern::tasks as protocol_tasks;
-use sessiongate_protocol::modern::{errors, ladder, results};
+use sessiongate_protocol::modern::{errors, ladder};
 use sessiongate_protocol::text::short;
 use sessiongate_protocol::{Notification, RawJson, Response, ResponseBody, Revision, codes, jsonrpc, meta, progress};
 use sessiongate_targets::modern::{Exchange, ModernRequest, NoteSink};
 use sessiongate_targets::{SinkClosed, TargetError};
-use tokio::sync::mpsc;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
 
 use super::context::Context;
 use super::reply::Reply;
-use super::route::{Routed, arguments};
-use super::stale;
+use super::route::{Routed, argument_headers};
 use super::tasks;
 use super::turn::Said;
 use crate::gateway::Place;
@@ -43,36 +48,66 @@ pub struct Pass {
     context: Context,
     routed: Routed,
     answer: Pin<Box<dyn Future<Output = Result<Response, TargetError>> + Send>>,
-    notes: mpsc::Receiver<Notification>,
-    token: ProgressToken,
+    notes: Arc<Notes>,
+    /// Of the progress that the client asked for.
+    token: Option<ProgressToken>,
     /// The target may answer with a task.
     tasks: bool,
     keep_alive: Duration,
     /// When the client last heard anything.
-    said: tokio::time::Instant,
+    said: Instant,
     started: Instant,
+    /// It was asked for what comes. Until it is asked again the answer may be one without a stream, which nothing keeps
+    /// alive.
+    asked: bool,
     /// For the log and the metrics: none while it runs.
     outcome: Option<&'static str>,
     /// Held for its drop.
     _place: Place,
 }
 
-struct Notes(mpsc::Sender<Notification>);
+/// Notifications between the answer, which hears them, and the [`Pass`] that has it: both are polled by one task, so
+/// that whoever polls the answer looks here next. Most calls have none, and then this costs next to nothing, other than
+/// a channel.
+struct Notes {
+    heard: Mutex<VecDeque<Notification>>,
+    room: Semaphore,
+}
+
+/// What a request comes to next.
+enum Came {
+    Note(Notification),
+    Answer(Result<Response, TargetError>),
+}
+
+// === impl Notes ===
+
+impl Notes {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { heard: Mutex::default(), room: Semaphore::new(NOTES) })
+    }
+
+    fn next(&self) -> Option<Notification> {
+        let note = self.heard.lock().pop_front()?;
+        self.room.add_permits(1);
+        Some(note)
+    }
+}
 
 #[async_trait]
 impl NoteSink for Notes {
     async fn note(&self, notification: Notification) -> Result<(), SinkClosed> {
-        self.0.send(notification).await.map_err(|_| SinkClosed)
+        // Given back when it is taken out.
+        self.room.acquire().await.map_err(|_| SinkClosed)?.forget();
+        self.heard.lock().push_back(notification);
+        Ok(())
     }
 }
 
 // === impl Pass ===
 
 impl Pass {
-    /// Sends the request when it is first asked for what comes.
-    ///
-    /// # Errors
-    /// When this principal has as many under way as it may: HTTP 429.
+    /// As [`Pass::of`]; what cannot be read of the parameters is not passed on.
     pub fn new(
         caller: &Caller<'_>,
         context: Context,
@@ -80,18 +115,37 @@ impl Pass {
         routed: Routed,
         exchange: Arc<dyn Exchange>,
     ) -> Result<Self, HttpError> {
+        let unreadable =
+            |_| HttpError::Invalid { reason: "`params` cannot be read".into(), id: Some(context.id.clone()) };
+        let params = Opened::of(params).map_err(unreadable)?;
+        Self::of(caller, context, &params, routed, exchange)
+    }
+
+    /// Sends the request when it is first asked for what comes.
+    ///
+    /// # Errors
+    /// When this principal has as many under way as it may: HTTP 429.
+    pub fn of(
+        caller: &Caller<'_>,
+        context: Context,
+        params: &Opened<'_>,
+        routed: Routed,
+        exchange: Arc<dyn Exchange>,
+    ) -> Result<Self, HttpError> {
         let place = caller.runtime.passes().enter(&caller.gateway.gateway.name, &caller.principal);
         let place = place.map_err(|error| HttpError::session(error, Some(&context.id)))?;
-        let token = ProgressToken::integer(TOKENS.fetch_add(1, Ordering::Relaxed));
+        let wanted = context.envelope.progress_token.is_some();
+        let token = wanted.then(|| ProgressToken::integer(TOKENS.fetch_add(1, Ordering::Relaxed)));
         let tasks = tasks::carried(&context, &routed.target);
-        let request = outgoing(&context, params, &routed, &token, tasks);
+        let request = outgoing(&context, params, &routed, token.as_ref(), tasks);
         let gateway = &context.served.gateway;
         let timeout = gateway.catalogue().target(&routed.target).map(|target| target.settings.call_timeout);
-        let deadline = Instant::now() + timeout.unwrap_or(Duration::from_secs(60));
-        let (sender, notes) = mpsc::channel(NOTES);
-        let answer = Box::pin(async move { stale::exchange(exchange, request, &Notes(sender), deadline).await });
+        let started = Instant::now();
+        let deadline = (started + timeout.unwrap_or(Duration::from_secs(60))).into_std();
+        let notes = Notes::new();
+        let sink = Arc::clone(&notes);
+        let answer = Box::pin(async move { exchange.exchange(request, &*sink, deadline).await });
         let keep_alive = context.served.timing.keep_alive;
-        let (said, started) = (tokio::time::Instant::now(), Instant::now());
         Ok(Self {
             context,
             routed,
@@ -100,40 +154,50 @@ impl Pass {
             token,
             tasks,
             keep_alive,
-            said,
+            said: started,
             started,
+            asked: false,
             outcome: None,
             _place: place,
         })
     }
 
-    /// What comes next. Nothing is lost where the future is dropped.
+    /// What comes next. Nothing is lost where the future is dropped. Who asks once more has a stream to keep alive.
     pub async fn next(&mut self) -> Said {
+        let streams = std::mem::replace(&mut self.asked, true);
         loop {
-            tokio::select! {
-                biased;
-                Some(note) = self.notes.recv() => {
+            // Counted from what the client heard, not from what was left out.
+            let silent = self.said + self.keep_alive;
+            let came = poll_fn(|waiting| self.poll(waiting));
+            let came = if streams { timeout_at(silent, came).await } else { Ok(came.await) };
+            match came {
+                Err(_) => {
+                    self.said = Instant::now();
+                    return Said::Comment(sessiongate_protocol::sse::KEEP_ALIVE);
+                }
+                Ok(Came::Note(note)) => {
                     if let Some(note) = self.note(&note) {
-                        self.said = tokio::time::Instant::now();
+                        self.said = Instant::now();
                         return Said::Note(note);
                     }
                 }
-                answer = &mut self.answer => {
+                Ok(Came::Answer(answer)) => {
                     // What was said before the end is heard before it.
-                    let mut last = Vec::new();
-                    while let Ok(note) = self.notes.try_recv() {
-                        last.extend(self.note(&note));
-                    }
-                    let reply = self.end(answer);
-                    return Said::End { last, reply };
-                }
-                // Counted from what the client heard, not from what was left out.
-                () = tokio::time::sleep_until(self.said + self.keep_alive) => {
-                    self.said = tokio::time::Instant::now();
-                    return Said::Comment(sessiongate_protocol::sse::KEEP_ALIVE);
+                    let last = std::iter::from_fn(|| self.notes.next()).filter_map(|note| self.note(&note)).collect();
+                    return Said::End { last, reply: self.end(answer) };
                 }
             }
         }
+    }
+
+    fn poll(&mut self, waiting: &mut Waiting<'_>) -> Poll<Came> {
+        if let Some(note) = self.notes.next() {
+            return Poll::Ready(Came::Note(note));
+        }
+        if let Poll::Ready(answer) = self.answer.as_mut().poll(waiting) {
+            return Poll::Ready(Came::Answer(answer));
+        }
+        self.notes.next().map_or(Poll::Pending, |note| Poll::Ready(Came::Note(note)))
     }
 
     fn note(&self, note: &Notification) -> Option<Bytes> {
@@ -141,7 +205,7 @@ impl Pass {
         match &*note.method {
             "notifications/progress" => {
                 let token = self.context.envelope.progress_token.as_ref()?;
-                if progress::Progress::read(params).ok()?.token != self.token {
+                if progress::Progress::read(params).ok().map(|progress| progress.token) != self.token {
                     return None;
                 }
                 let params = progress::with_token(params, token).ok()?;
@@ -156,11 +220,12 @@ impl Pass {
 
     fn end(&mut self, answer: Result<Response, TargetError>) -> Reply {
         let (outcome, reply) = match answer {
-            Ok(Response { body: ResponseBody::Result(result), .. }) => self.result(&result),
+            Ok(Response { body: ResponseBody::Result(result), .. }) => self.result(&result, &Passing::of(&result)),
             Ok(Response { body: ResponseBody::Error(error), .. }) => ("error", self.error(&error)),
             Err(error) => {
                 tracing::debug!(target_name = &*self.routed.target, error = error.code(), detail = ?error, "a call failed downstream");
-                (error.code(), self.failed(&error.to_string()))
+                let text = error.to_string();
+                (error.code(), self.context.target_failed(&self.routed.target, &text, error.code(), &error))
             }
         };
         self.outcome = Some(outcome);
@@ -168,24 +233,24 @@ impl Pass {
     }
 
     fn failed(&self, text: &str) -> Reply {
-        self.context.failed(&format!("target `{}`: {text}", self.routed.target))
+        self.context.target_failed(&self.routed.target, text, "protocol", &text)
     }
 
-    fn result(&self, result: &RawJson) -> (&'static str, Reply) {
+    fn result(&self, result: &RawJson, passing: &Passing<'_>) -> (&'static str, Reply) {
         let may_ask = matches!(&*self.context.method, "tools/call" | "prompts/get" | "resources/read");
-        match ResultType::of(result) {
+        match passing.result_type() {
             ResultType::Complete | ResultType::Task if protocol_tasks::is_method(&self.context.method) => {
-                ("ok", self.passed(&protocol_tasks::told(result, &self.routed.exposed)))
+                ("ok", self.passed(&Passing::of(&protocol_tasks::told(result, &self.routed.exposed))))
             }
             ResultType::Task if self.tasks && &*self.context.method == "tools/call" => {
                 match tasks::created(&self.context, &self.routed.target, result) {
-                    Ok(handle) => ("task", self.passed(&handle)),
+                    Ok(handle) => ("task", self.passed(&Passing::of(&handle))),
                     Err(error) => ("protocol", self.failed(&format!("it answered with {error}"))),
                 }
             }
             ResultType::Complete => {
-                let failed = &*self.context.method == "tools/call" && is_tool_error(result);
-                (if failed { "tool_error" } else { "ok" }, self.passed(result))
+                let failed = &*self.context.method == "tools/call" && passing.is_error();
+                (if failed { "tool_error" } else { "ok" }, self.passed(passing))
             }
             ResultType::InputRequired if may_ask => match InputRequired::parse(result) {
                 Ok(asked) => {
@@ -193,7 +258,7 @@ impl Pass {
                         asked.requests.iter().find_map(|one| self.context.undeclared(&one.method, one.params.as_ref()));
                     match undeclared {
                         Some(refused) => ("undeclared", refused),
-                        None => ("input_required", self.passed(result)),
+                        None => ("input_required", self.passed(passing)),
                     }
                 }
                 Err(error) => ("protocol", self.failed(&error.to_string())),
@@ -202,9 +267,8 @@ impl Pass {
         }
     }
 
-    fn passed(&self, result: &RawJson) -> Reply {
-        let result = results::pass_modern(result, self.context.server_info());
-        self.context.executed(ResponseBody::Result(result))
+    fn passed(&self, result: &Passing<'_>) -> Reply {
+        self.context.executed(ResponseBody::Result(result.pass(self.context.server_info())))
     }
 
     /// Errors of this hop say nothing to the client, but for a capability that it could have declared.
@@ -243,38 +307,41 @@ impl Drop for Pass {
     }
 }
 
-fn is_tool_error(result: &RawJson) -> bool {
-    let members = sessiongate_protocol::members::Members::of(result);
-    members.is_ok_and(|members| members.get("isError").is_some_and(|raw| raw.get() == "true"))
-}
-
 /// The request on the next hop.
-fn outgoing(context: &Context, params: &RawJson, routed: &Routed, token: &ProgressToken, tasks: bool) -> ModernRequest {
+fn outgoing(
+    context: &Context,
+    params: &Opened<'_>,
+    routed: &Routed,
+    token: Option<&ProgressToken>,
+    tasks: bool,
+) -> ModernRequest {
     let hop = HopEnvelope {
         protocol_version: Revision::V2026_07_28.as_str(),
         client_capabilities: &context.relayed_capabilities(tasks),
         client_info: context.envelope.client_info.as_ref(),
         log_level: context.envelope.log_level,
-        progress_token: context.envelope.progress_token.as_ref().map(|_| token),
+        progress_token: token,
     };
-    let params = envelope::write(Some(params), &hop);
+    let named = matches!(&*context.method, "tools/call" | "prompts/get").then_some(&*routed.name);
+    let written = params.write(&hop, named);
     let renamed = match &*context.method {
-        "tools/call" | "prompts/get" => meta::with_name(&params, &routed.name).ok(),
-        method if protocol_tasks::is_method(method) => Some(protocol_tasks::with_id(&params, &routed.name)),
-        "completion/complete" => match meta::reference_of(&params) {
-            Ok(Reference::Prompt(_)) => meta::with_reference(&params, &Reference::Prompt(routed.name.to_string())).ok(),
+        method if protocol_tasks::is_method(method) => Some(protocol_tasks::with_id(&written, &routed.name)),
+        "completion/complete" => match meta::reference_of(&written) {
+            Ok(Reference::Prompt(_)) => {
+                meta::with_reference(&written, &Reference::Prompt(routed.name.to_string())).ok()
+            }
             _ => None,
         },
         _ => None,
     };
-    let params = renamed.unwrap_or(params);
     let name = match &*context.method {
         "completion/complete" => None,
         _ => Some(routed.name.clone()),
     };
-    let param_headers = match &routed.headers {
-        Some(headers) => headers.derive(arguments(&params).as_ref()),
-        None => Vec::new(),
-    };
-    ModernRequest { method: context.method.clone(), params, name, param_headers }
+    ModernRequest {
+        method: context.method.clone(),
+        params: renamed.unwrap_or(written),
+        name,
+        param_headers: argument_headers(routed, params),
+    }
 }

@@ -3,15 +3,16 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use sessiongate_actors::settings::Listing;
 use sessiongate_protocol::cursor::ListKind;
 use sessiongate_protocol::members::Members;
 use sessiongate_protocol::meta::Reference;
+use sessiongate_protocol::modern::envelope::Opened;
 use sessiongate_protocol::modern::ladder::{self, Refusal};
 use sessiongate_protocol::modern::param_headers::ParamHeaders;
-use sessiongate_protocol::{RawJson, Request, codes, meta};
+use sessiongate_protocol::{RawJson, RequestId, Revision, codes, meta};
+use sessiongate_targets::{Exchange, Hello, Target};
 
-use super::context::Refused;
+use super::context::{Context, Refused};
 use super::reply::Reply;
 use crate::http::caller::Caller;
 use crate::http::names;
@@ -28,17 +29,29 @@ pub struct Routed {
 }
 
 /// Finds the target by the catalogue.
-pub fn find(caller: &Caller<'_>, request: &Request) -> Result<Routed, Refused> {
-    let Some(params) = &request.params else { return Err(invalid("`params` is missing".into())) };
-    let read = |read: Result<_, meta::ParamsError>| read.map_err(|error| invalid(error.to_string()));
-    match &*request.method {
-        "tools/call" => by_name(caller, ListKind::Tools, read(meta::name_of(params))?, "tool"),
-        "prompts/get" => by_name(caller, ListKind::Prompts, read(meta::name_of(params))?, "prompt"),
-        "resources/read" => by_uri(caller, &read(meta::uri_of(params))?),
-        _ => match read_reference(params)? {
+pub fn find(caller: &Caller<'_>, method: &str, params: &Opened<'_>) -> Result<Routed, Refused> {
+    let text = |member| params.text(member).map_err(|error| invalid(error.to_string()));
+    match method {
+        "tools/call" => by_name(caller, ListKind::Tools, text("name")?, "tool"),
+        "prompts/get" => by_name(caller, ListKind::Prompts, text("name")?, "prompt"),
+        "resources/read" => by_uri(caller, &text("uri")?),
+        _ => match read_reference(params.params())? {
             Reference::Prompt(name) => by_name(caller, ListKind::Prompts, name.into(), "prompt"),
             Reference::Resource(uri) => by_uri(caller, &uri),
         },
+    }
+}
+
+/// How a target is asked that was not known to be modern: it may just never have been asked.
+pub async fn find_era(target: &dyn Target, context: &Context) -> Result<Option<Arc<dyn Exchange>>, Reply> {
+    let hello = Hello {
+        revision: Revision::LATEST_LEGACY,
+        capabilities: RawJson::EMPTY_OBJECT,
+        client_info: context.envelope.client_info.clone().unwrap_or_else(|| context.server_info().clone()),
+    };
+    match target.find_era(&hello).await {
+        Ok(()) => Ok(target.modern()),
+        Err(error) => Err(context.target_failed(target.name(), &error.to_string(), error.code(), &error)),
     }
 }
 
@@ -53,17 +66,26 @@ pub fn ambiguous(caller: &Caller<'_>, name: &str) -> Option<Refusal> {
 }
 
 /// The headers of a tool's arguments against the arguments.
-pub fn check_headers(caller: &Caller<'_>, request: &Request, routed: &Routed) -> Result<(), Reply> {
-    let Some(headers) = &routed.headers else { return Ok(()) };
-    let arguments = request.params.as_ref().and_then(arguments);
+pub fn check_headers(caller: &Caller<'_>, id: &RequestId, params: &Opened<'_>, routed: &Routed) -> Result<(), Reply> {
+    // What an interceptor made of the arguments has the last word; the next hop gets headers of its own.
+    let Some(headers) = routed.headers.as_ref().filter(|_| !caller.rewritten) else { return Ok(()) };
+    let arguments = params.part("arguments");
     let twice = headers.names().find_map(|name| ambiguous(caller, name));
     if let Some(refusal) = twice {
-        return Err(Reply::refused(&request.id, &refusal));
+        return Err(Reply::refused(id, &refusal));
     }
     let sent = |name: &str| caller.headers().get(name)?.to_str().ok().map(str::to_owned);
     headers
         .check(arguments.as_ref(), sent)
-        .map_err(|error| Reply::refused(&request.id, &ladder::header_mismatch(&error.to_string())))
+        .map_err(|error| Reply::refused(id, &ladder::header_mismatch(&error.to_string())))
+}
+
+/// The headers of a tool's arguments on the next hop.
+pub fn argument_headers(routed: &Routed, params: &Opened<'_>) -> Vec<(Box<str>, Box<str>)> {
+    match &routed.headers {
+        Some(headers) => headers.derive(params.part("arguments").as_ref()),
+        None => Vec::new(),
+    }
 }
 
 /// `params.arguments`.
@@ -80,12 +102,7 @@ fn by_name(caller: &Caller<'_>, kind: ListKind, name: Cow<'_, str>, what: &str) 
     let catalogue = gateway.catalogue();
     let limit = names::limit(caller.request).map_err(|error| invalid(error.to_string()))?;
     let whole = limit.and_then(|limit| catalogue.unshortened(kind, &name, usize::from(limit))).unwrap_or(&name);
-    let listed = catalogue.route_name(kind, whole);
-    let found = match gateway.settings().listing {
-        Listing::Default => listed,
-        Listing::Dynamic => listed.or_else(|| catalogue.route_live(whole)),
-    };
-    let Some(route) = found else {
+    let Some(route) = catalogue.route_name(kind, whole) else {
         let data = serde_json::json!({"reason": "unknown_name"});
         let message = format!("unknown {what} `{name}`: list them to see what there is");
         return Err(Refused { code: codes::INVALID_PARAMS, message, data: Some(data) });

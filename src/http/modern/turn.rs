@@ -8,7 +8,6 @@ use actix_web::HttpResponse;
 use actix_web::web::Bytes;
 use futures_util::{StreamExt as _, stream};
 use sessiongate_actors::session::{Attachment, SessionHandle};
-use sessiongate_protocol::modern::envelope::LogLevel;
 use sessiongate_protocol::modern::{errors, url_required};
 use sessiongate_protocol::{
     EventId, Message, Notification, RawJson, Request, RequestId, ResponseBody, codes, jsonrpc, progress, sse,
@@ -21,6 +20,7 @@ use super::converse::QUIET;
 use super::park::{self, Parked, Question};
 use super::pass::Pass;
 use super::reply::Reply;
+use super::tasks;
 use crate::http::HttpError;
 use crate::http::caller::Session;
 use crate::http::stream::{Reader, StreamTiming, event_stream};
@@ -191,7 +191,9 @@ impl Translator {
 
     fn ended(&self, body: &ResponseBody) -> Reply {
         let error = match body {
-            ResponseBody::Result(result) => return self.context.complete(result),
+            ResponseBody::Result(result) => {
+                return tasks::legacy::created(self, result).unwrap_or_else(|| self.context.complete(result));
+            }
             ResponseBody::Error(error) => error,
         };
         let code = error.borrow::<jsonrpc::ErrorShape<'_>>().map(|shape| shape.code).unwrap_or_default();
@@ -342,15 +344,5 @@ impl Turn {
         self.gather_until = None;
         std::mem::replace(&mut self.running, Running(None)).done();
         Said::End { last: Vec::new(), reply }
-    }
-}
-
-/// Makes the session's targets say what they log, of this level and graver: what of it a client sees is decided for each
-/// of its requests.
-pub async fn hear_log(handle: &SessionHandle, level: LogLevel, call: &RequestId) {
-    let params = RawJson::from_serialize(&serde_json::json!({"level": level.as_str()})).ok();
-    let id = RequestId::string(&format!("log {}", call.as_raw()));
-    if let Ok(pending) = handle.request(Request { id, method: "logging/setLevel".into(), params }, false) {
-        let _ = pending.answer(QUIET).await;
     }
 }

@@ -8,7 +8,7 @@ use reqwest::redirect;
 use url::Url;
 
 use crate::error::TargetError;
-use crate::guard::{AddressPolicy, GuardedResolver};
+use crate::guard::{AddressPolicy, GuardedResolver, Reach};
 
 /// Connection pools behind one address policy: one for each of the gateway's worker threads, because a pooled
 /// connection is driven by the thread that opened it, and a call of another thread would wake that one for each piece
@@ -22,6 +22,7 @@ pub struct HttpClients {
     /// The first is always there; the others are made by the first call of their thread.
     clients: Arc<[OnceLock<reqwest::Client>; THREADS]>,
     options: Arc<HttpOptions>,
+    reach: Reach,
 }
 
 /// Threads with pools of their own; more of them share.
@@ -64,9 +65,14 @@ impl HttpClients {
     /// # Errors
     /// [`TargetError::Unreachable`] where TLS cannot be set up on this host.
     pub fn new(options: HttpOptions) -> Result<Self, TargetError> {
+        Self::reaching(options, Reach::Policy)
+    }
+
+    /// The same for a part of the addresses that the policy permits.
+    pub(crate) fn reaching(options: HttpOptions, reach: Reach) -> Result<Self, TargetError> {
         let clients: [OnceLock<reqwest::Client>; THREADS] = std::array::from_fn(|_| OnceLock::new());
-        let _ = clients[0].set(build(&options)?);
-        Ok(Self { clients: Arc::new(clients), options: Arc::new(options) })
+        let _ = clients[0].set(build(&options, reach)?);
+        Ok(Self { clients: Arc::new(clients), options: Arc::new(options), reach })
     }
 
     /// The client of this thread.
@@ -75,7 +81,7 @@ impl HttpClients {
         if let Some(client) = slot.get() {
             return client;
         }
-        match build(&self.options) {
+        match build(&self.options, self.reach) {
             Ok(client) => slot.get_or_init(|| client),
             Err(error) => {
                 tracing::warn!(?error, "a thread shares the connections of the first one");
@@ -90,14 +96,14 @@ impl HttpClients {
     /// # Errors
     /// [`TargetError::AddressRefused`].
     pub fn check_url(&self, url: &Url) -> Result<(), TargetError> {
-        self.options.policy.check_url(url)
+        self.options.policy.check_url_within(url, self.reach)
     }
 }
 
-fn build(options: &HttpOptions) -> Result<reqwest::Client, TargetError> {
+fn build(options: &HttpOptions, reach: Reach) -> Result<reqwest::Client, TargetError> {
     reqwest::Client::builder()
         .user_agent(USER_AGENT)
-        .dns_resolver(GuardedResolver::new(Arc::new(options.policy.clone())))
+        .dns_resolver(GuardedResolver::new(Arc::new(options.policy.clone()), reach))
         .redirect(redirect::Policy::none())
         .referer(false)
         .no_proxy()

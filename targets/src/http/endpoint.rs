@@ -137,7 +137,7 @@ pub(crate) async fn refusal(answer: Response) -> (TargetError, Bytes) {
 ///
 /// A pooled connection that the target closed before the request was written is replaced by the client itself; what
 /// is left here and is no connect error may have been read by the target.
-fn send_error(error: reqwest::Error) -> TargetError {
+pub(crate) fn send_error(error: reqwest::Error) -> TargetError {
     let connecting = error.is_connect();
     // The URL may carry a token in its query.
     let error = error.without_url();

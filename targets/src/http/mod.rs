@@ -174,6 +174,19 @@ impl Target for HttpTarget {
         self.detection.is_modern().then(|| Arc::clone(self.modern.exchange()))
     }
 
+    fn is_era_open(&self) -> bool {
+        self.detection.is_open()
+    }
+
+    async fn find_era(&self, hello: &Hello) -> Result<(), TargetError> {
+        let deadline = tokio::time::Instant::now() + self.endpoint.limits.initialize;
+        match until(deadline.into_std(), self.detection.find(self, hello)).await {
+            // As when it is opened.
+            Err(TargetError::OutcomeUnknown { detail }) => Err(TargetError::Unreachable { detail }),
+            outcome => outcome,
+        }
+    }
+
     fn remember(&self, revision: Revision) {
         self.detection.remember(revision);
     }

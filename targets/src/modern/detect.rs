@@ -171,10 +171,23 @@ impl Detection {
         }
     }
 
+    /// Nobody asked yet, or nobody got an answer.
+    pub(crate) fn is_open(&self) -> bool {
+        self.era == TargetEra::Auto && self.state.lock().finding.is_none()
+    }
+
     /// An answer of the target was not that of a modern one: the next opening asks.
     pub(crate) fn doubt(&self) {
         if let Some(Known { what: What::Modern(_), ask_again, .. }) = &mut self.state.lock().finding {
             *ask_again = Instant::now();
+        }
+    }
+
+    /// Asks, where there is no answer yet.
+    pub(crate) async fn find(&self, eras: &dyn Eras, hello: &Hello) -> Result<(), TargetError> {
+        match self.is_open() {
+            true => self.settle(eras, hello).await.map(drop),
+            false => Ok(()),
         }
     }
 

@@ -28,7 +28,7 @@ pub(crate) struct HttpExchange {
     endpoint: Arc<Endpoint>,
     detection: Arc<Detection>,
     target: Arc<str>,
-    /// What all requests have in common.
+    /// What all requests have in common, with those of a call of a tool, so that a call only fills in its name.
     headers: HeaderMap,
     last_id: AtomicI64,
 }
@@ -40,6 +40,8 @@ impl HttpExchange {
     pub(crate) fn new(endpoint: Arc<Endpoint>, detection: Arc<Detection>) -> Self {
         let mut headers = endpoint.post_headers();
         headers.insert(PROTOCOL_VERSION.clone(), HeaderValue::from_static(Revision::V2026_07_28.as_str()));
+        headers.insert(MCP_METHOD.clone(), HeaderValue::from_static("tools/call"));
+        headers.insert(MCP_NAME.clone(), HeaderValue::from_static(""));
         Self { target: endpoint.name.as_ref().into(), endpoint, detection, headers, last_id: AtomicI64::new(0) }
     }
 
@@ -47,10 +49,18 @@ impl HttpExchange {
     fn headers(&self, request: &ModernRequest) -> Result<HeaderMap, TargetError> {
         let unfit = |what: &str| TargetError::Protocol { detail: format!("its {what} cannot be sent as a header") };
         let mut headers = self.headers.clone();
-        headers.insert(MCP_METHOD.clone(), HeaderValue::from_str(&request.method).map_err(|_| unfit("method"))?);
-        if let Some(name) = &request.name {
-            let value = HeaderValue::from_str(&encode(name)).map_err(|_| unfit("name"))?;
-            headers.insert(MCP_NAME.clone(), value);
+        if &*request.method != "tools/call" {
+            let value = HeaderValue::from_str(&request.method).map_err(|_| unfit("method"))?;
+            headers.insert(&MCP_METHOD, value);
+        }
+        match &request.name {
+            Some(name) => {
+                let value = HeaderValue::from_str(&encode(name)).map_err(|_| unfit("name"))?;
+                headers.insert(&MCP_NAME, value);
+            }
+            None => {
+                headers.remove(&MCP_NAME);
+            }
         }
         for (name, value) in &request.param_headers {
             let name = HeaderName::from_bytes(format!("{PARAM_PREFIX}{name}").as_bytes());

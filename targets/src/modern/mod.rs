@@ -5,6 +5,7 @@ pub(crate) mod discover;
 pub(crate) mod http;
 pub mod link;
 pub(crate) mod stdio;
+mod tools;
 
 use std::time::Instant;
 

@@ -209,6 +209,15 @@ impl Target for StdioTarget {
         self.detection.is_modern().then(|| Arc::clone(self.modern.exchange()))
     }
 
+    fn is_era_open(&self) -> bool {
+        self.detection.is_open()
+    }
+
+    async fn find_era(&self, hello: &Hello) -> Result<(), TargetError> {
+        let deadline = tokio::time::Instant::now() + self.launcher.limits.initialize;
+        until(deadline.into_std(), self.detection.find(self, hello)).await
+    }
+
     fn remember(&self, revision: Revision) {
         self.detection.remember(revision);
     }

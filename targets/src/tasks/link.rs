@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use memchr::memmem;
 use sessiongate_protocol::members::Members;
 use sessiongate_protocol::tasks::{self, Created, Place};
 use sessiongate_protocol::{Message, RawJson, Request, RequestId, Response, ResponseBody, jsonrpc, meta};
@@ -36,8 +35,6 @@ pub(super) struct TaskLink {
 enum Sent {
     /// It is sent as it came.
     Same,
-    /// It speaks of a task, which nothing was agreed on.
-    Plain(Bytes),
     Task(Bytes),
 }
 
@@ -49,8 +46,7 @@ impl TaskLink {
     }
 
     fn sent(&self, body: &Bytes, deadline: Instant) -> Sent {
-        let says_task = memmem::find(body, b"\"task\"").is_some();
-        if !says_task && !self.tools.any() {
+        if !self.tools.any() {
             return Sent::Same;
         }
         let Ok(Message::Request(Request { id, method, params: Some(params) })) = Message::parse(body) else {
@@ -59,15 +55,13 @@ impl TaskLink {
         if &*method != "tools/call" {
             return Sent::Same;
         }
-        if meta::name_of(&params).is_ok_and(|name| self.tools.has(&name)) {
+        // Where the caller asks for a task itself, the handle is what it waits for.
+        if !tasks::asks_for_task(&params) && meta::name_of(&params).is_ok_and(|name| self.tools.has(&name)) {
             let ttl = deadline.saturating_duration_since(Instant::now()) + SPARE;
             let params = tasks::as_task(&params, u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX));
             return Sent::Task(jsonrpc::request(&id, &method, Some(&params)));
         }
-        match says_task {
-            true => Sent::Plain(jsonrpc::request(&id, &method, Some(&tasks::as_no_task(&params)))),
-            false => Sent::Same,
-        }
+        Sent::Same
     }
 
     /// From the answer to the call to that of the tool. A target may answer at once.
@@ -166,7 +160,6 @@ impl Link for TaskLink {
     async fn call(&self, id: i64, body: Bytes, deadline: Instant) -> Result<CallReply, TargetError> {
         match self.sent(&body, deadline) {
             Sent::Same => self.link.call(id, body, deadline).await,
-            Sent::Plain(body) => self.link.call(id, body, deadline).await,
             Sent::Task(body) => {
                 let reply = self.link.call(id, body, deadline).await?;
                 self.follow(id, reply, deadline).await

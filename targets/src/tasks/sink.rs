@@ -32,11 +32,15 @@ impl TaskSink {
                     Origin::Call(id) => call_of(id).map(|(call, _)| (id, call)),
                     Origin::Standing => None,
                 };
-                let (origin, event_id) = match own {
-                    Some((id, call)) => (Origin::Call(call), event_id.map(|event| place(id, call, event))),
-                    None => (origin, event_id),
-                };
-                LinkEvent::Message { origin, message: without_task(message), event_id }
+                match own {
+                    Some((id, call)) => LinkEvent::Message {
+                        origin: Origin::Call(call),
+                        message: without_task(message),
+                        event_id: event_id.map(|event| place(id, call, event)),
+                    },
+                    // The owner knows which tasks its client has.
+                    None => LinkEvent::Message { origin, message, event_id },
+                }
             }
             LinkEvent::Position { call: id, event_id, interrupted } => match call_of(id) {
                 Some((call, _)) => LinkEvent::Position { call, event_id: place(id, call, event_id), interrupted },

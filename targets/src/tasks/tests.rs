@@ -192,18 +192,22 @@ async fn the_answer_of_the_tool_is_that_of_the_call() {
 
 #[tokio::test]
 async fn other_calls_are_no_tasks() {
-    let world = World::new(&[]);
-    for (params, sent) in [
-        (json!({"name": "slow", "arguments": {"a": 1}}), json!({"name": "slow", "arguments": {"a": 1}})),
-        // Nobody was offered tasks.
-        (json!({"name": "fast", "task": {"ttl": 1}}), json!({"name": "fast"})),
-        (json!({"name": "fast", "arguments": {"task": 1}}), json!({"name": "fast", "arguments": {"task": 1}})),
+    for (tools, params, sent) in [
+        (&[][..], json!({"name": "slow", "arguments": {"a": 1}}), json!({"name": "slow", "arguments": {"a": 1}})),
+        (
+            &["slow"],
+            json!({"name": "fast", "arguments": {"task": 1}}),
+            json!({"name": "fast", "arguments": {"task": 1}}),
+        ),
+        // Whoever asks for a task is answered with its handle.
+        (&["slow"], json!({"name": "slow", "task": {"ttl": 1}}), json!({"name": "slow", "task": {"ttl": 1}})),
     ] {
+        let world = World::new(tools);
         let call = world.call(1, params);
         let seen = world.seen().await;
         assert_eq!(seen.what["params"], sent);
-        seen.answer.send(Ok(json!({"content": []}))).unwrap();
-        call.await.unwrap().unwrap();
+        seen.answer.send(Ok(json!({"task": {"taskId": "t"}}))).unwrap();
+        assert_eq!(done(call.await.unwrap()).1, json!({"task": {"taskId": "t"}}));
     }
 }
 

@@ -53,7 +53,7 @@ impl SessionCore {
         }
     }
 
-    pub(super) fn on_response(&mut self, call: CallId, response: Response, step: &mut Step) {
+    pub(super) fn on_response(&mut self, call: CallId, response: Response, env: &Env<'_>, step: &mut Step) {
         let number = response.id.as_ref().and_then(RequestId::as_i64).and_then(|id| u64::try_from(id).ok());
         let found = number.and_then(|number| self.questions.get(&number).map(|question| (number, question)));
         let Some((number, question)) = found else {
@@ -71,7 +71,10 @@ impl SessionCore {
         let downstream_id = question.downstream_id.clone();
         let checked = Self::checked_answer(question, &response.body);
         let body = match &checked {
-            Ok(()) => jsonrpc::response(Some(&downstream_id), &response.body),
+            Ok(()) => {
+                let related = self.related_for_target(&response.body, &target, env);
+                jsonrpc::response(Some(&downstream_id), related.as_ref().unwrap_or(&response.body))
+            }
             // The target waits for something: it learns that the client's answer did not fit.
             Err(reason) => jsonrpc::response(
                 Some(&downstream_id),

@@ -8,7 +8,9 @@ use sessiongate_protocol::elicitation::{self, UrlRequired};
 use sessiongate_protocol::members::Members;
 use sessiongate_protocol::meta;
 use sessiongate_protocol::text::short;
-use sessiongate_protocol::{Message, Notification, RawJson, Request, Response, ResponseBody, codes, jsonrpc, progress};
+use sessiongate_protocol::{
+    Message, Notification, RawJson, Request, Response, ResponseBody, codes, jsonrpc, progress, tasks,
+};
 use sessiongate_targets::{CallReply, LinkEvent, Origin, TargetError};
 
 use super::links::LinkState;
@@ -16,7 +18,7 @@ use super::requests::LOG_LEVELS;
 use super::resources::Mentioning;
 use super::{ACCEPTED, CallId, CallKind, Effect, Env, Generation, Reply, SessionCore, Step};
 use crate::catalogue::ListKind;
-use crate::settings::{Listing, Naming};
+use crate::settings::Naming;
 
 /// URL elicitations remembered for `notifications/elicitation/complete`.
 const ELICITATION_IDS: usize = 256;
@@ -62,6 +64,7 @@ impl SessionCore {
                 if self.calls.get(&id).is_some_and(|call| call.deadline <= env.now.plus(Duration::from_millis(100))) {
                     self.time_out(id, env, step);
                 } else {
+                    self.dismiss_questions_of(id, env, step);
                     self.cancel_downstream(id, Some("the target took too long"), step);
                     self.fail_by_target(id, &error, env, step);
                 }
@@ -88,8 +91,23 @@ impl SessionCore {
                     if is_tool_error(&result) {
                         outcome = "tool_error";
                     }
-                    ResponseBody::Result(result)
+                    ResponseBody::Result(self.related_for_client(target, result))
                 }
+                CallKind::TaskCall { ttl } => {
+                    self.note_task_progress(id);
+                    self.task_created(target, result, *ttl, env, step)
+                }
+                CallKind::TaskAbout { task } => ResponseBody::Result(tasks::named(&result, task)),
+                CallKind::TaskResult { task } => {
+                    if is_tool_error(&result) {
+                        outcome = "tool_error";
+                    }
+                    ResponseBody::Result(tasks::with_related(&result, task))
+                }
+                CallKind::TaskList => match self.task_page(target, &result, env) {
+                    Ok(page) => ResponseBody::Result(page),
+                    Err(_) => self.task_page_without(target, env),
+                },
                 CallKind::Subscribe { uri } => {
                     self.subscriptions.insert(uri.clone(), target.clone());
                     self.dirty = true;
@@ -109,6 +127,7 @@ impl SessionCore {
                 match &kind {
                     // Of a cursor the client must hear; else one target must not spoil the list of all.
                     CallKind::List { list } if !is_invalid_params(&error) => self.page_without(*list, target, env),
+                    CallKind::TaskList if !is_invalid_params(&error) => self.task_page_without(target, env),
                     _ => self.on_target_error(error, target, step),
                 }
             }
@@ -154,6 +173,7 @@ impl SessionCore {
     pub(super) fn time_out(&mut self, id: CallId, env: &Env<'_>, step: &mut Step) {
         let Some(call) = self.calls.get(&id) else { return };
         let error = TargetError::TimedOut(call.deadline.since(call.started));
+        self.dismiss_questions_of(id, env, step);
         self.cancel_downstream(id, Some("the gateway's deadline for the call passed"), step);
         self.fail_by_target(id, &error, env, step);
     }
@@ -259,17 +279,19 @@ impl SessionCore {
         env: &Env<'_>,
         step: &mut Step,
     ) {
+        let params = notification.params.map(|params| self.related_for_client(target, params));
+        let notification = Notification { params, ..notification };
         let params = notification.params.as_ref();
         if let Some(list) = ListKind::of_changed_method(&notification.method) {
-            return match self.settings.listing {
-                Listing::Default => step.now.push(Effect::Resync { target: target.clone() }),
-                Listing::Dynamic => self.tell_changed(list, env, step),
+            return match env.catalogue.is_live(target) {
+                true => self.tell_changed(list, env, step),
+                false => step.now.push(Effect::Resync { target: target.clone() }),
             };
         }
         match &*notification.method {
             "notifications/progress" => {
                 if let Some(params) = params {
-                    self.on_progress(target, params, env, step);
+                    self.on_progress(target, source, params, env, step);
                 }
             }
             "notifications/cancelled" => {
@@ -296,8 +318,7 @@ impl SessionCore {
                     self.send_related(target, source, message, env, step);
                 }
             }
-            // Tasks come with their own issue; nothing was negotiated, so nothing is due.
-            "notifications/tasks/status" => {}
+            "notifications/tasks/status" => self.on_task_status(target, source, &notification, env, step),
             _ => {
                 let message = jsonrpc::notification(&notification.method, params);
                 self.send_related(target, source, message, env, step);
@@ -306,9 +327,11 @@ impl SessionCore {
     }
 
     /// Progress belongs to the call whose token it carries; values must grow.
-    fn on_progress(&mut self, target: &Arc<str>, params: &RawJson, env: &Env<'_>, step: &mut Step) {
+    fn on_progress(&mut self, target: &Arc<str>, source: Source, params: &RawJson, env: &Env<'_>, step: &mut Step) {
         let Ok(read) = progress::Progress::read(params) else { return };
-        let Some(id) = read.token.as_i64().and_then(|id| self.links.get(target)?.call_of(id)) else { return };
+        let Some(id) = read.token.as_i64().and_then(|id| self.links.get(target)?.call_of(id)) else {
+            return self.on_task_progress(target, source, (&read, params), env, step);
+        };
         let Some(call) = self.calls.get_mut(&id) else { return };
         let Some(token) = call.progress_token.clone() else { return };
         if !call.last_progress.admit(read.progress) {
@@ -332,7 +355,16 @@ impl SessionCore {
         let Ok(members) = Members::of(params) else { return };
         let rank = |level: &str| LOG_LEVELS.iter().position(|known| *known == level);
         let level = members.get_str("level").and_then(|level| rank(&level));
-        if let (Some(level), Some(wanted)) = (level, self.log_level.as_deref().and_then(rank))
+        // What comes with a call of a conversation is for that call alone.
+        let wanted = match source {
+            Source::Call(call) if self.facts.conversation => {
+                let wanted = self.calls.get(&call).and_then(|call| call.log_level);
+                let Some(wanted) = wanted else { return };
+                rank(wanted.as_str())
+            }
+            _ => self.log_level.as_deref().and_then(rank),
+        };
+        if let (Some(level), Some(wanted)) = (level, wanted)
             && level < wanted
         {
             return;
@@ -398,7 +430,7 @@ fn is_invalid_params(error: &RawJson) -> bool {
 }
 
 /// A tool's own failure: reported to the model, and not a success in the figures.
-fn is_tool_error(result: &RawJson) -> bool {
+pub(super) fn is_tool_error(result: &RawJson) -> bool {
     // The search is cheap and usually ends it: only a result that mentions the member is looked into.
     result.as_str().contains("\"isError\"")
         && Members::of(result).is_ok_and(|members| members.get("isError").is_some_and(|value| value.get() == "true"))

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use sessiongate_protocol::modern::envelope::LogLevel;
 use sessiongate_protocol::sealer::Sealer;
 use sessiongate_protocol::{EventId, Notification, Request, Response, StreamId};
 use sessiongate_storage::{Batch, Timestamp};
@@ -44,6 +45,8 @@ pub enum Input {
         request: Request,
         /// The answer may be a stream.
         sse: bool,
+        /// From which level on this request wants to hear what targets log; none in sessions, which have a level for all.
+        log_level: Option<LogLevel>,
     },
     /// The client tells.
     Notification(Notification),

@@ -31,6 +31,8 @@ pub(super) struct LinkState {
     /// Downstream ids of calls.
     calls: HashMap<i64, CallId>,
     listening: bool,
+    /// The target has no sessions (2026-07-28).
+    modern: bool,
     /// Lost or refused so often since it last stayed open.
     losses: u32,
     /// When it is opened again for its subscriptions.
@@ -66,7 +68,8 @@ struct Waiting {
 
 impl LinkState {
     pub(super) fn stored(saved: Option<SavedLink>, first_id: i64) -> Self {
-        Self { phase: saved.map_or(Phase::Idle, Phase::Stored), next_id: first_id, ..Self::default() }
+        let modern = saved.as_ref().is_some_and(is_modern);
+        Self { phase: saved.map_or(Phase::Idle, Phase::Stored), next_id: first_id, modern, ..Self::default() }
     }
 
     pub(super) fn next_id(&mut self) -> i64 {
@@ -102,6 +105,10 @@ impl LinkState {
 
     pub(super) fn generation(&self) -> Generation {
         self.generation
+    }
+
+    pub(super) fn is_modern(&self) -> bool {
+        self.modern
     }
 
     pub(super) fn reopens_at(&self) -> Option<Timestamp> {
@@ -254,11 +261,11 @@ impl SessionCore {
         };
         let fresh = welcome.is_some();
         // What was stored of a modern target's link is how it began: it has no session that would know more.
-        let forgetful = saved.as_ref().and_then(|saved| Revision::parse(&saved.revision));
-        let forgetful = forgetful.is_some_and(|revision| revision.era() == Era::Modern);
+        let forgetful = saved.as_ref().is_some_and(is_modern);
         let changed = self.link(target).saved() != saved.as_ref();
         self.dirty |= changed;
         let link = self.link(target);
+        link.modern = forgetful || welcome.is_some_and(|welcome| welcome.revision.era() == Era::Modern);
         let phase = std::mem::replace(&mut link.phase, Phase::Open { saved, capabilities, since: env.now });
         // Also on one that was taken up: the level may have changed meanwhile.
         if capabilities.logging
@@ -411,4 +418,8 @@ impl SessionCore {
 #[derive(serde::Deserialize)]
 struct WelcomeShape {
     capabilities: RawJson,
+}
+
+fn is_modern(saved: &SavedLink) -> bool {
+    Revision::parse(&saved.revision).is_some_and(|revision| revision.era() == Era::Modern)
 }

@@ -10,7 +10,15 @@ use sessiongate_protocol::{RawJson, ResponseBody, jsonrpc, names};
 
 use super::replies::Failure;
 use super::{CallKind, Env, Outgoing, SessionCore, Step, object_with};
-use crate::catalogue::Route;
+use crate::catalogue::{Route, tool_with_tasks};
+
+/// Where a page of a list comes from.
+pub(super) enum Planned {
+    /// It is here.
+    Page(RawJson),
+    /// A target is asked.
+    Ask(Outgoing),
+}
 
 // === impl SessionCore ===
 
@@ -38,66 +46,56 @@ impl SessionCore {
         cursor.seal(env.sealer, self.scope(cursor.list())).ok()
     }
 
-    /// A page of the published catalogue.
-    pub(super) fn list_page(
+    /// Where a page of a list comes from: first what the catalogue shows, then target by target the lists that come from
+    /// themselves.
+    pub(super) fn plan_list(
         &self,
         list: ListKind,
         params: Option<&RawJson>,
         env: &Env<'_>,
-    ) -> Result<RawJson, Failure> {
-        let offset = match self.open_cursor(list, params, env)? {
-            None => 0,
-            Some(Cursor::Page { version, offset, .. }) if version == env.catalogue.version(list) => offset,
-            Some(_) => return Err(Failure::invalid_params("the list changed meanwhile: list again without a cursor")),
+    ) -> Result<Planned, Failure> {
+        let changed = || Failure::invalid_params("the list changed meanwhile: list again without a cursor");
+        let (target, cursor) = match self.open_cursor(list, params, env)? {
+            None => match env.catalogue.next_live(list, None).filter(|_| env.catalogue.count(list) == 0) {
+                Some(target) => (target.clone(), None),
+                None => return self.list_page(list, 0, env).map(Planned::Page),
+            },
+            Some(Cursor::Page { version, offset, .. }) if version == env.catalogue.version(list) => {
+                return self.list_page(list, offset, env).map(Planned::Page);
+            }
+            Some(Cursor::Page { .. }) => return Err(changed()),
+            Some(Cursor::Downstream { target, cursor, .. }) => match env.catalogue.target(&target) {
+                Some(state) if env.catalogue.is_live(&target) => (state.settings.name.clone(), cursor),
+                _ => return Err(changed()),
+            },
         };
+        let params = cursor.map(|cursor| object_with("cursor", &serde_json::to_string(&cursor).unwrap_or_default()));
+        Ok(Planned::Ask(Outgoing { kind: CallKind::List { list }, target, name: None, params }))
+    }
+
+    /// A page of the published catalogue.
+    fn list_page(&self, list: ListKind, offset: u32, env: &Env<'_>) -> Result<RawJson, Failure> {
         let page = match self.facts.max_name_length {
             Some(limit) => env.catalogue.page_within(list, offset, limit.into()),
             None => env.catalogue.page(list, offset),
         };
         let page = page.ok_or_else(|| Failure::invalid_params("`params.cursor` is past the end of the list"))?;
-        let next = page.next.and_then(|offset| {
-            self.seal_cursor(&Cursor::Page { list, version: env.catalogue.version(list), offset }, env)
-        });
+        let next = match page.next {
+            Some(offset) => self.seal_cursor(&Cursor::Page { list, version: env.catalogue.version(list), offset }, env),
+            None => self.next_live_cursor(list, None, env),
+        };
         // The catalogue holds what targets of either era sent.
         let items: Vec<RawJson> = match list {
-            ListKind::Tools => page.items.iter().map(|tool| results::tool_to_legacy(tool)).collect(),
+            ListKind::Tools => page.items.iter().map(|tool| self.shown_tool(&results::tool_to_legacy(tool))).collect(),
             _ => page.items.into_iter().map(Cow::into_owned).collect(),
         };
         Ok(page_body(list, items.iter().map(RawJson::as_str), next))
     }
 
-    /// Which target a page of a live list comes from; none if no target has such a list.
-    pub(super) fn plan_live_list(
-        &self,
-        list: ListKind,
-        params: Option<&RawJson>,
-        env: &Env<'_>,
-    ) -> Result<Option<Outgoing>, Failure> {
-        let (target, cursor) = match self.open_cursor(list, params, env)? {
-            None => match self.next_lister(list, None, env) {
-                Some(target) => (target, None),
-                None => return Ok(None),
-            },
-            Some(Cursor::Downstream { target, cursor, .. }) => match env.catalogue.target(&target) {
-                Some(state) => (state.settings.name.clone(), cursor),
-                None => return Err(Failure::invalid_params("the list changed meanwhile: list again without a cursor")),
-            },
-            Some(Cursor::Page { .. }) => {
-                return Err(Failure::invalid_params("the list changed meanwhile: list again without a cursor"));
-            }
-        };
-        let params = cursor.map(|cursor| object_with("cursor", &serde_json::to_string(&cursor).unwrap_or_default()));
-        Ok(Some(Outgoing { kind: CallKind::List { list }, target, name: None, params }))
-    }
-
-    /// The first target after `after` that has such a list.
-    fn next_lister(&self, list: ListKind, after: Option<&str>, env: &Env<'_>) -> Option<Arc<str>> {
-        let names = env.catalogue.targets().iter().map(|state| &state.settings.name);
-        let skip = match after {
-            Some(after) => names.clone().position(|name| &**name == after)? + 1,
-            None => 0,
-        };
-        names.skip(skip).find(|name| env.catalogue.capabilities_of(name).offers(list)).cloned()
+    /// Leads to the first page of the next target whose list comes from itself.
+    fn next_live_cursor(&self, list: ListKind, after: Option<&str>, env: &Env<'_>) -> Option<String> {
+        let target = env.catalogue.next_live(list, after)?;
+        self.seal_cursor(&Cursor::Downstream { list, target: target.to_string(), cursor: None }, env)
     }
 
     /// Makes a page of a target a page of the gateway: names are exposed ones, the cursor leads on to the next target.
@@ -115,21 +113,31 @@ impl SessionCore {
             None => Vec::new(),
         };
         let items: Vec<RawJson> = match list {
-            ListKind::Tools | ListKind::Prompts => {
+            ListKind::Tools => {
+                let can = env.catalogue.capabilities_of(target);
+                // Links hand on what targets of either era sent.
+                let words = |tool: &RawJson| match self.facts.conversation {
+                    true => results::tool_to_modern(tool),
+                    false => self.shown_tool(&tool_with_tasks(&results::tool_to_legacy(tool), can)),
+                };
+                let items: Vec<RawJson> = items.iter().map(words).collect();
+                items.iter().filter_map(|item| self.exposed_item(list, target, item, env, step)).collect()
+            }
+            ListKind::Prompts => {
                 items.into_iter().filter_map(|item| self.exposed_item(list, target, &item, env, step)).collect()
             }
-            ListKind::Resources | ListKind::ResourceTemplates => items,
+            ListKind::Resources | ListKind::ResourceTemplates => {
+                self.note_listed(list, target, &items, env, step);
+                items
+            }
         };
-        let cursor = members.get_str("nextCursor").map(std::borrow::Cow::into_owned);
-        let next = match cursor {
-            Some(cursor) => Some(Cursor::Downstream { list, target: target.to_string(), cursor: Some(cursor) }),
-            None => self.next_lister(list, Some(target), env).map(|target| Cursor::Downstream {
-                list,
-                target: target.to_string(),
-                cursor: None,
-            }),
+        let next = match members.get_str("nextCursor") {
+            Some(cursor) => {
+                let cursor = Some(cursor.into_owned());
+                self.seal_cursor(&Cursor::Downstream { list, target: target.to_string(), cursor }, env)
+            }
+            None => self.next_live_cursor(list, Some(target), env),
         };
-        let next = next.and_then(|cursor| self.seal_cursor(&cursor, env));
         Ok(page_body(list, items.iter().map(RawJson::as_str), next))
     }
 
@@ -143,7 +151,15 @@ impl SessionCore {
     ) -> Option<RawJson> {
         let members = Members::of(item).ok()?;
         let name = members.get_str("name")?;
-        let whole = env.catalogue.expose(target, &name);
+        let whole = match self.shows_plain(list, target, &name, env) {
+            true => {
+                if self.shortened_live(list, &name, env).is_none() {
+                    self.note_live(list, &name, target, &name, step);
+                }
+                name.to_string()
+            }
+            false => env.catalogue.expose(target, &name),
+        };
         let exposed = match self.name_limit() {
             Some(limit) => self.exposed_within(limit, list, target, (&name, &whole), env, step)?,
             None => whole,
@@ -152,6 +168,19 @@ impl SessionCore {
             return Some(item.clone());
         }
         Some(members.with(&[("name", Some(&serde_json::to_string(&exposed).ok()?))]))
+    }
+
+    /// Whether a live item is shown under the name that its target gives it, in a gateway whose names are plain: to a
+    /// session, which remembers whose it is, and where nothing else has that name. Without a session it has its prefix.
+    fn shows_plain(&self, list: ListKind, target: &Arc<str>, name: &str, env: &Env<'_>) -> bool {
+        if !env.catalogue.names_are_plain_among_several() || self.facts.conversation || self.facts.stateless {
+            return false;
+        }
+        let own = |route: Option<Route>| route.map(|route| route.target == *target && *route.name == *name);
+        let prefixed = env.catalogue.route_listed(list, &names::exposed(target, name));
+        own(prefixed) != Some(true)
+            && own(env.catalogue.route_listed(list, name)).unwrap_or(true)
+            && own(self.shortened_live(list, name, env)).unwrap_or(true)
     }
 
     /// The name of a live item under a limit, remembered where it was cut. None if that name is another item's.
@@ -170,7 +199,7 @@ impl SessionCore {
             return Some(exposed.into_owned());
         }
         let listed = env.catalogue.unshortened(list, &exposed, limit).unwrap_or(&exposed);
-        let known = env.catalogue.route_listed(list, listed).or_else(|| self.shortened_live(list, &exposed));
+        let known = env.catalogue.route_listed(list, listed).or_else(|| self.shortened_live(list, &exposed, env));
         match known {
             Some(known) if known.target != *target || *known.name != *name => {
                 tracing::warn!(target_name = &**target, name, "dropped an item whose short name is another item's");
@@ -178,31 +207,35 @@ impl SessionCore {
             }
             Some(_) => {}
             None if cut => {
-                self.live_names.note(&live_key(list, &exposed), target, Some(name));
-                self.live_names.save(&mut step.batch);
-                // The client learns the name when it is stored: it may use it after a restart.
-                self.dirty = true;
+                self.note_live(list, &exposed, target, name, step);
             }
             None => {}
         }
         Some(exposed.into_owned())
     }
 
-    /// What a name stands for that a live list showed cut.
-    pub(super) fn shortened_live(&self, list: ListKind, exposed: &str) -> Option<Route> {
+    fn note_live(&mut self, list: ListKind, exposed: &str, target: &Arc<str>, name: &str, step: &mut Step) {
+        self.live_names.note(&live_key(list, exposed), target, Some(name));
+        self.live_names.save(&mut step.batch);
+        // The client learns the name when it is stored: it may use it after a restart.
+        self.dirty = true;
+    }
+
+    /// What a name stands for that a live list showed cut, or without its prefix.
+    pub(super) fn shortened_live(&self, list: ListKind, exposed: &str, env: &Env<'_>) -> Option<Route> {
         if self.live_names.is_empty() {
             return None;
         }
         let known = self.live_names.get(&live_key(list, exposed))?;
+        if !env.catalogue.is_live(&known.target) {
+            return None;
+        }
         Some(Route { target: known.target.clone(), name: known.name.clone()? })
     }
 
     /// A live page of one target failed: the list goes on with the next one, so that a dead target hides only itself.
     pub(super) fn page_without(&self, list: ListKind, target: &str, env: &Env<'_>) -> ResponseBody {
-        let next = self
-            .next_lister(list, Some(target), env)
-            .map(|target| Cursor::Downstream { list, target: target.to_string(), cursor: None })
-            .and_then(|cursor| self.seal_cursor(&cursor, env));
+        let next = self.next_live_cursor(list, Some(target), env);
         ResponseBody::Result(page_body(list, std::iter::empty(), next))
     }
 
@@ -234,13 +267,13 @@ fn live_key(list: ListKind, exposed: &str) -> String {
     format!("{}:{exposed}", list.method())
 }
 
-/// A list without items.
-pub(super) fn empty_page(list: ListKind) -> RawJson {
-    page_body(list, std::iter::empty(), None)
+fn page_body<'a>(list: ListKind, items: impl Iterator<Item = &'a str>, next: Option<String>) -> RawJson {
+    page_of(list.member(), items, next)
 }
 
-fn page_body<'a>(list: ListKind, items: impl Iterator<Item = &'a str>, next: Option<String>) -> RawJson {
-    let mut out = format!("{{\"{}\":[", list.member());
+/// A page of a list whose items are in this member.
+pub(super) fn page_of<'a>(member: &str, items: impl Iterator<Item = &'a str>, next: Option<String>) -> RawJson {
+    let mut out = format!("{{\"{member}\":[");
     for (at, item) in items.enumerate() {
         if at > 0 {
             out.push(',');

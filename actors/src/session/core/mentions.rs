@@ -10,6 +10,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sessiongate_storage::{Batch, ItemKind, Op};
 
+use crate::catalogue::matches;
+
 /// Entries of one kind.
 pub(super) const ENTRIES: usize = 1024;
 /// Bytes of their keys and names together.
@@ -66,6 +68,18 @@ impl Mentions {
 
     pub(super) fn get(&self, key: &str) -> Option<&Mention> {
         self.entries.get(self.by_key.get(key)?)
+    }
+
+    /// All that a target mentioned, newest first: under which key, and what it calls it.
+    pub(super) fn of_target<'a>(&'a self, target: &'a str) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
+        let all = self.entries.values().rev().filter(move |mention| &*mention.target == target);
+        all.map(|mention| (&*mention.key, mention.name.as_deref()))
+    }
+
+    /// Who mentioned a template that this URI could come of.
+    pub(super) fn owner_of(&self, uri: &str) -> Option<&Arc<str>> {
+        let mut all = self.entries.values();
+        all.find(|mention| *mention.key == *uri || matches(&mention.key, uri)).map(|mention| &mention.target)
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -19,8 +19,11 @@ mod requests;
 mod resources;
 mod resume;
 mod streams;
+mod tasks;
 #[cfg(test)]
 mod tests;
+mod view;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
@@ -28,18 +31,21 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sessiongate_protocol::elicitation::ElicitationCapability;
 use sessiongate_protocol::meta::ProgressToken;
+use sessiongate_protocol::modern::envelope::LogLevel;
 use sessiongate_protocol::progress::Watermark;
 use sessiongate_protocol::{RawJson, RequestId, Revision, StreamId};
 use sessiongate_storage::{Batch, Timestamp};
 
 pub use io::{Answer, CallId, CallSummary, ConnId, Effect, EndReason, Env, Generation, Input, Step};
 pub use record::{Record, SessionFacts};
+pub use view::SessionView;
 
 use self::links::LinkState;
 use self::mentions::Mentions;
 use self::questions::Question;
-use self::record::{LIVE_NAME, SEEN_RESOURCE};
+use self::record::{LIVE_NAME, SEEN_RESOURCE, SEEN_TEMPLATE, TASK};
 use self::streams::Streams;
+use self::tasks::{Kept, TaskProgress};
 use crate::catalogue::ListHashes;
 use crate::settings::GatewaySettings;
 
@@ -68,10 +74,19 @@ pub struct SessionCore {
     elicitation_ids: VecDeque<(Box<str>, Arc<str>)>,
     /// Resources in no list that results mentioned.
     seen_resources: Mentions,
-    /// Names that live lists showed cut, by list.
+    /// Templates that live lists showed.
+    seen_templates: Mentions,
+    /// Names that live lists showed cut or without a prefix, by list.
     live_names: Mentions,
+    /// The client's ids of tasks, by target and the target's id.
+    tasks: Mentions,
+    /// Results that the client fetches as those of tasks.
+    kept: Kept,
+    task_progress: TaskProgress,
     /// Parts of the record changed: write it with this step.
     dirty: bool,
+    /// As the record has it: see [`Record::wake_at`].
+    wake_at: Option<Timestamp>,
     /// The earliest wake-up that the shell knows of.
     announced: Timestamp,
     ended: bool,
@@ -99,6 +114,8 @@ struct Call {
     sent: bool,
     attempts: u8,
     progress_token: Option<ProgressToken>,
+    /// From which level on it wants to hear what its target logs.
+    log_level: Option<LogLevel>,
     last_progress: Watermark,
     /// The last event of the target that was stored.
     last_event: Option<Box<str>>,
@@ -139,6 +156,17 @@ enum CallKind {
     Unsubscribe { uri: Box<str> },
     /// A page of a live list: names are changed, the cursor is sealed.
     List { list: crate::catalogue::ListKind },
+    /// A call of a tool as a task: answered with a handle, whose id is replaced.
+    TaskCall {
+        /// How long the client wants it to be kept, in milliseconds.
+        ttl: Option<u64>,
+    },
+    /// `tasks/get` and `tasks/cancel`: the task is shown under the client's id.
+    TaskAbout { task: Box<str> },
+    /// `tasks/result`: what the tool said, of the task that the client knows by this id.
+    TaskResult { task: Box<str> },
+    /// A page of one target's tasks: those of others are left out, the cursor is sealed.
+    TaskList,
 }
 
 /// A message outside calls that waits for a GET stream.
@@ -184,8 +212,13 @@ impl SessionCore {
             subscriptions: BTreeMap::new(),
             elicitation_ids: VecDeque::new(),
             seen_resources: Mentions::new(SEEN_RESOURCE),
+            seen_templates: Mentions::new(SEEN_TEMPLATE),
             live_names: Mentions::new(LIVE_NAME),
+            tasks: Mentions::new(TASK),
+            kept: Kept::default(),
+            task_progress: TaskProgress::default(),
             dirty: true,
+            wake_at: None,
             announced: Timestamp(u64::MAX),
             ended: false,
             parked: false,
@@ -215,9 +248,11 @@ impl SessionCore {
         }
         let tick = matches!(input, Input::Tick);
         match input {
-            Input::Request { call, request, sse } => self.on_request(call, request, sse, env, &mut step),
+            Input::Request { call, request, sse, log_level } => {
+                self.on_request(call, request, sse, log_level, env, &mut step);
+            }
             Input::Notification(notification) => self.on_notification(notification, env, &mut step),
-            Input::Response { call, response } => self.on_response(call, response, &mut step),
+            Input::Response { call, response } => self.on_response(call, response, env, &mut step),
             Input::UpgradeDue(call) => {
                 self.upgrade(call, env, &mut step);
             }
@@ -269,6 +304,7 @@ impl SessionCore {
     fn write_record(&mut self, step: &mut Step) {
         if self.dirty && !self.ended {
             self.dirty = false;
+            self.wake_at = self.stored_calls_end();
             step.batch.ops.insert(0, self.record_op());
         }
     }
@@ -313,6 +349,11 @@ impl SessionCore {
         self.expires
     }
 
+    /// When the session must be in memory again if it leaves it now, unasked: see [`Record::wake_at`].
+    pub fn wake_at(&self) -> Option<Timestamp> {
+        self.wake_at
+    }
+
     /// Everything that was to be stored is: told before each tick.
     pub fn set_settled(&mut self, settled: bool) {
         self.settled = settled;
@@ -323,22 +364,6 @@ impl SessionCore {
         match self.parked {
             true => self.expires.min(self.last_activity.plus(self.settings.sessions.idle_timeout)),
             false => self.expires,
-        }
-    }
-
-    /// Numbers for a person who looks at it.
-    pub fn view(&self) -> SessionView {
-        SessionView {
-            principal: self.facts.principal.clone(),
-            client: self.facts.client_label(),
-            revision: self.facts.revision.as_str(),
-            created: self.facts.created,
-            expires: self.expires,
-            last_activity: self.last_activity,
-            calls: self.calls.len(),
-            open_streams: self.streams.attached().count(),
-            pending_questions: self.questions.len(),
-            targets: self.links.iter().filter(|(_, link)| link.is_open()).map(|(name, _)| name.clone()).collect(),
         }
     }
 
@@ -420,6 +445,7 @@ impl SessionCore {
             self.let_go(&target, false, step);
         }
         self.seen_resources.save(&mut step.batch);
+        self.tasks.save(&mut step.batch);
         self.write_record(step);
         self.ended = true;
         step.durable.push(Effect::Stop { ended: None });
@@ -455,31 +481,6 @@ impl SessionCore {
             _ => {}
         }
     }
-}
-
-/// A session as a person sees it.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct SessionView {
-    /// Who owns it, hashed.
-    pub principal: Box<str>,
-    /// Name and version that the client gave.
-    pub client: String,
-    /// The negotiated revision.
-    pub revision: &'static str,
-    /// When it began.
-    pub created: Timestamp,
-    /// When it ends at the latest.
-    pub expires: Timestamp,
-    /// When the client was last heard.
-    pub last_activity: Timestamp,
-    /// Requests that run.
-    pub calls: usize,
-    /// Streams with a connection.
-    pub open_streams: usize,
-    /// Questions that wait.
-    pub pending_questions: usize,
-    /// Targets with an open downstream session.
-    pub targets: Vec<Arc<str>>,
 }
 
 /// The text of a JSON object that holds one member.

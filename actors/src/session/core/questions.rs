@@ -22,7 +22,7 @@ use sessiongate_targets::TargetError;
 use super::downstream::Source;
 use super::links::LinkState;
 use super::record::QUESTION;
-use super::{Effect, Env, Generation, SessionCore, Step};
+use super::{CallId, Effect, Env, Generation, SessionCore, Step};
 use crate::settings::Naming;
 
 /// An answer that a target does not take is offered again this often, after waits that double.
@@ -81,6 +81,22 @@ pub(super) enum QuestionKind {
 /// What a target is told whose question nobody will answer.
 const CALL_ENDED: &str = "the call that the question belongs to has ended";
 
+// === impl QuestionKind ===
+
+impl QuestionKind {
+    /// The answer of somebody who did not choose.
+    fn unanswered(&self) -> ResponseBody {
+        match self {
+            Self::Form { .. } | Self::Url => ResponseBody::Result(super::object_with("action", "\"cancel\"")),
+            Self::Sampling | Self::Roots => call_ended(),
+        }
+    }
+}
+
+fn call_ended() -> ResponseBody {
+    jsonrpc::error_body(codes::INTERNAL_ERROR, CALL_ENDED, None)
+}
+
 /// The id that the client sees.
 pub(super) fn client_id(question: u64) -> RequestId {
     RequestId::integer(i64::try_from(question).unwrap_or(i64::MAX))
@@ -119,6 +135,7 @@ impl SessionCore {
             return refuse(self, codes::INTERNAL_ERROR, "no call runs that the question could belong to", step);
         }
         let params = request.params.clone().unwrap_or(RawJson::EMPTY_OBJECT);
+        let params = self.related_for_client(target, params);
         let (kind, params) = match self.question_for_client(&request.method, target, &params) {
             Ok(found) => found,
             Err((code, text)) => return refuse(self, code, &text, step),
@@ -363,10 +380,36 @@ impl SessionCore {
             .filter(|(_, question)| question.answer.is_none() && !self.is_awaited(question))
             .map(|(number, _)| *number)
             .collect();
-        for number in orphans {
-            if let Some(question) = self.withdraw(number, env, step) {
-                let body = jsonrpc::error_body(codes::INTERNAL_ERROR, CALL_ENDED, None);
-                let body = jsonrpc::response(Some(&question.downstream_id), &body);
+        self.dismiss(&orphans, |_| call_ended(), env, step);
+    }
+
+    /// The time of a call is over: what it asks ends as if the person had looked away, before its target hears that
+    /// the call is cancelled, so that it can still take note of it.
+    pub(super) fn dismiss_questions_of(&mut self, id: CallId, env: &Env<'_>, step: &mut Step) {
+        let Some(call) = self.calls.get(&id) else { return };
+        // A target without sessions would be sent a round of answers that nobody gave.
+        if self.links.get(&call.target).is_some_and(LinkState::is_modern) {
+            return;
+        }
+        let of_call = |question: &Question| {
+            question.target == call.target && question.call == Some(call.downstream_id) && question.answer.is_none()
+        };
+        let numbers: Vec<u64> =
+            self.questions.iter().filter(|(_, question)| of_call(question)).map(|(number, _)| *number).collect();
+        self.dismiss(&numbers, QuestionKind::unanswered, env, step);
+    }
+
+    /// Ends questions that nobody will answer, on both sides.
+    fn dismiss(
+        &mut self,
+        numbers: &[u64],
+        told: impl Fn(&QuestionKind) -> ResponseBody,
+        env: &Env<'_>,
+        step: &mut Step,
+    ) {
+        for number in numbers {
+            if let Some(question) = self.withdraw(*number, env, step) {
+                let body = jsonrpc::response(Some(&question.downstream_id), &told(&question.kind));
                 self.post(&question.target, body, None, false, step);
             }
         }

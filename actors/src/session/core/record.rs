@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sessiongate_protocol::members::Members;
 use sessiongate_protocol::meta::ProgressToken;
 use sessiongate_protocol::{RawJson, RequestId, Revision, StreamId};
-use sessiongate_storage::{ItemKind, Op, Timestamp};
+use sessiongate_storage::{ItemKind, Op, StoredSession, Timestamp};
 use sessiongate_targets::SavedLink;
 
 use super::{CallId, CallKind, Reply, SessionCore, Step};
@@ -21,8 +21,14 @@ pub(super) const CALL: ItemKind = ItemKind(1);
 pub(super) const QUESTION: ItemKind = ItemKind(2);
 /// A resource that a target mentioned.
 pub(super) const SEEN_RESOURCE: ItemKind = ItemKind(3);
-/// A name that a live list showed cut.
+/// A name that a live list showed cut, or without a prefix.
 pub(super) const LIVE_NAME: ItemKind = ItemKind(4);
+/// A task of a target that the client was given an id for.
+pub(super) const TASK: ItemKind = ItemKind(5);
+/// A result that a client fetches as that of a task.
+pub(super) const KEPT_RESULT: ItemKind = ItemKind(6);
+/// A resource template that a live list showed.
+pub(super) const SEEN_TEMPLATE: ItemKind = ItemKind(7);
 
 /// Question numbers are reserved in blocks of this size.
 pub(super) const QUESTION_BLOCK: u64 = 64;
@@ -52,6 +58,9 @@ pub struct SessionFacts {
     /// It lives as long as one connection: the next process removes it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub transient: bool,
+    /// It lives as long as one request, of a client that has no session. Never stored.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stateless: bool,
 }
 
 /// The stored record of a session.
@@ -61,6 +70,10 @@ pub struct Record {
     pub facts: SessionFacts,
     /// When it ends.
     pub expires: Timestamp,
+    /// Not later than the end of the first stored call: a process that finds the session takes it up then, so that its
+    /// targets hear that nobody waits, also if its client never comes back. It may name a call that is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wake_at: Option<Timestamp>,
     pub(super) initialized: bool,
     pub(super) log_level: Option<Box<str>>,
     pub(super) seen: ListHashes,
@@ -83,6 +96,9 @@ pub(super) struct StoredCall {
     pub(super) downstream_id: i64,
     pub(super) stream: StreamId,
     pub(super) progress_token: Option<ProgressToken>,
+    /// See [`super::Call`], as on the wire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) log_level: Option<Box<str>>,
     pub(super) last_progress: sessiongate_protocol::progress::Watermark,
     pub(super) last_event: Option<Box<str>>,
     pub(super) started: Timestamp,
@@ -124,6 +140,13 @@ impl Record {
     pub fn parse(bytes: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(bytes)
     }
+
+    /// The end of the first call that is stored with a session; none if nothing waits in it.
+    pub fn calls_end(stored: &StoredSession) -> Option<Timestamp> {
+        let calls = stored.items.iter().filter(|(kind, ..)| *kind == CALL);
+        // One that cannot be read is left out when the session comes back, too.
+        calls.filter_map(|(_, _, value)| Some(serde_json::from_slice::<StoredCall>(value).ok()?.deadline)).min()
+    }
 }
 
 // === impl SessionCore ===
@@ -133,6 +156,7 @@ impl SessionCore {
         let record = Record {
             facts: self.facts.clone(),
             expires: self.expires,
+            wake_at: self.wake_at,
             initialized: self.initialized,
             log_level: self.log_level.clone(),
             seen: self.seen,
@@ -147,10 +171,18 @@ impl SessionCore {
         Op::PutRecord { value: value.into(), expires: self.stored_end() }
     }
 
+    /// The end of the first stored call.
+    pub(super) fn stored_calls_end(&self) -> Option<Timestamp> {
+        let stored = self.calls.values().filter(|call| matches!(call.reply, Reply::Stream(_)));
+        stored.map(|call| call.deadline).min()
+    }
+
     /// Writes a call whose answer is a stream; a call that may still be answered in JSON is never written.
-    pub(super) fn store_call(&self, id: CallId, step: &mut Step) {
+    pub(super) fn store_call(&mut self, id: CallId, step: &mut Step) {
         let Some(call) = self.calls.get(&id) else { return };
         let Reply::Stream(stream) = call.reply else { return };
+        // The record is written once for many calls: what is said too early there only costs a look.
+        self.dirty |= self.wake_at.is_none_or(|wake_at| call.deadline < wake_at);
         let stored = StoredCall {
             client_id: call.client_id.clone(),
             method: call.method.clone(),
@@ -160,6 +192,7 @@ impl SessionCore {
             downstream_id: call.downstream_id,
             stream,
             progress_token: call.progress_token.clone(),
+            log_level: call.log_level.map(|level| level.as_str().into()),
             last_progress: call.last_progress,
             last_event: call.last_event.clone(),
             started: call.started,

@@ -1,10 +1,13 @@
 //! How calls end: results, errors, and failures of the gateway's own.
 
+use std::fmt::Debug;
+
 use bytes::Bytes;
-use sessiongate_protocol::{RawJson, RequestId, ResponseBody, codes, jsonrpc};
+use sessiongate_protocol::{RequestId, ResponseBody, codes, jsonrpc};
 use sessiongate_targets::TargetError;
 
 use super::{ACCEPTED, Answer, Call, CallId, CallKind, CallSummary, Effect, Env, Reply, SessionCore, Step};
+use crate::exception::Reference;
 
 /// Why the gateway ends a call itself.
 pub(super) struct Failure {
@@ -38,16 +41,6 @@ impl Failure {
     pub(super) fn body(&self) -> ResponseBody {
         jsonrpc::error_body(self.code, &self.message, Some(&serde_json::json!({"reason": self.reason})))
     }
-
-    /// The same as the result of a tool: models read these and can react (2025-11-25, tools, error handling).
-    fn tool_result(&self) -> ResponseBody {
-        let result = serde_json::json!({
-            "content": [{"type": "text", "text": self.message}],
-            "isError": true,
-            "_meta": {"sessiongate.dev/reason": self.reason},
-        });
-        RawJson::from_serialize(&result).map_or_else(|_| self.body(), ResponseBody::Result)
-    }
 }
 
 // === impl SessionCore ===
@@ -74,6 +67,10 @@ impl SessionCore {
             let body = self.page_without(list, &target, env);
             return self.finish_call(id, &body, error.code(), env, step);
         }
+        if matches!(call.kind, CallKind::TaskList) {
+            let body = self.task_page_without(&target, env);
+            return self.finish_call(id, &body, error.code(), env, step);
+        }
         let unknown;
         let error = if call.attempts == ACCEPTED && error.not_executed() {
             unknown = TargetError::OutcomeUnknown { detail: "the target had accepted the call".into() };
@@ -81,15 +78,32 @@ impl SessionCore {
         } else {
             error
         };
-        self.fail_call(id, &Failure::of_target(&target, error), env, step);
+        self.fail_with(id, &Failure::of_target(&target, error), &error, env, step);
     }
 
     /// Ends a call with a failure of the gateway or of the way to the target.
     pub(super) fn fail_call(&mut self, id: CallId, failure: &Failure, env: &Env<'_>, step: &mut Step) {
+        self.fail_with(id, failure, &failure.message, env, step);
+    }
+
+    /// The same; `detail` is for the log, where the client is told in general.
+    fn fail_with(&mut self, id: CallId, failure: &Failure, detail: &dyn Debug, env: &Env<'_>, step: &mut Step) {
         let Some(call) = self.calls.get(&id) else { return };
+        let reference = || Reference::of((&*self.facts.principal, self.facts.created.0, id.0, env.now.0));
+        let told = self.settings.exceptions.tell(&failure.message, failure.reason, reference);
+        if let Some(reference) = told.reference {
+            tracing::warn!(
+                %reference,
+                target_name = &*call.target,
+                method = &*call.method,
+                error = failure.reason,
+                ?detail,
+                "a call failed, and its client was told so in general"
+            );
+        }
         let body = match call.kind {
-            CallKind::Tool => failure.tool_result(),
-            _ => failure.body(),
+            CallKind::Tool => told.tool_result(),
+            _ => told.error(failure.code),
         };
         self.finish_call(id, &body, failure.reason, env, step);
     }

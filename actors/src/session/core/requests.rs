@@ -1,19 +1,23 @@
 //! Requests of the client.
 
 use sessiongate_protocol::members::Members;
+use sessiongate_protocol::modern::envelope::LogLevel;
 use sessiongate_protocol::progress::Watermark;
 use sessiongate_protocol::text::short;
 use sessiongate_protocol::{RawJson, Request, ResponseBody, codes, jsonrpc, meta};
 
+use super::lists::Planned;
 use super::replies::Failure;
 use super::{Call, CallId, CallKind, Effect, Env, Generation, Outgoing, Reply, SessionCore, Step};
 use crate::catalogue::{ListKind, Route};
 use crate::error::SessionError;
-use crate::settings::Listing;
 
 /// The levels of RFC 5424 as MCP spells them, most verbose first.
 pub(super) const LOG_LEVELS: [&str; 8] =
     ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
+
+/// The level of a conversation while nobody wants to hear anything: there is no word for none.
+pub(super) const SILENCE: &str = "emergency";
 
 /// Resources that one session may be subscribed to.
 const SUBSCRIPTIONS: usize = 256;
@@ -21,7 +25,15 @@ const SUBSCRIPTIONS: usize = 256;
 // === impl SessionCore ===
 
 impl SessionCore {
-    pub(super) fn on_request(&mut self, call: CallId, request: Request, sse: bool, env: &Env<'_>, step: &mut Step) {
+    pub(super) fn on_request(
+        &mut self,
+        call: CallId,
+        request: Request,
+        sse: bool,
+        log_level: Option<LogLevel>,
+        env: &Env<'_>,
+        step: &mut Step,
+    ) {
         let sse = sse && self.settings.sessions.streaming;
         let limit = self.settings.sessions.calls_in_flight;
         if self.calls.len() >= limit && &*request.method != "ping" {
@@ -45,7 +57,7 @@ impl SessionCore {
             Ok(None) => return,
             Err(failure) => return self.answer_now(call, &request.id, &failure.body(), step),
         };
-        self.send_call(call, request, outgoing, sse, env, step);
+        self.send_call(call, request, outgoing, sse, log_level, env, step);
     }
 
     /// Decides who answers: none if the gateway just did.
@@ -62,17 +74,31 @@ impl SessionCore {
             Ok(None)
         };
         if let Some(list) = ListKind::of_method(&request.method) {
-            return match self.settings.listing {
-                Listing::Default => answer(self.list_page(list, params, env)?, self, step),
-                Listing::Dynamic => match self.plan_live_list(list, params, env)? {
-                    Some(outgoing) => Ok(Some(outgoing)),
-                    None => answer(super::lists::empty_page(list), self, step),
-                },
+            return match self.plan_list(list, params, env)? {
+                Planned::Page(page) => answer(page, self, step),
+                Planned::Ask(outgoing) => Ok(Some(outgoing)),
+            };
+        }
+        if request.method.starts_with("tasks/")
+            && let Some(kept) = self.about_kept(request, env)
+        {
+            return answer(kept?, self, step);
+        }
+        if let Some(planned) = self.plan_about_task(request, env) {
+            return planned.map(Some);
+        }
+        if let Some(planned) = self.plan_task_list(request, env) {
+            return match planned? {
+                Some(outgoing) => Ok(Some(outgoing)),
+                None => answer(self.task_page_of(&[], None, env), self, step),
             };
         }
         match &*request.method {
             "ping" => answer(RawJson::EMPTY_OBJECT, self, step),
-            "tools/call" => self.plan_named(ListKind::Tools, params, env).map(Some),
+            "tools/call" => {
+                let outgoing = self.plan_named(ListKind::Tools, params, env)?;
+                self.plan_task(outgoing, env).map(Some)
+            }
             "prompts/get" => self.plan_named(ListKind::Prompts, params, env).map(Some),
             "resources/read" => {
                 let (uri, target) = self.resource(params, env)?;
@@ -157,15 +183,10 @@ impl SessionCore {
     }
 
     fn route(&self, kind: ListKind, exposed: &str, env: &Env<'_>) -> Option<Route> {
-        match self.settings.listing {
-            Listing::Default => env.catalogue.route_name(kind, exposed),
-            Listing::Dynamic => env
-                .catalogue
-                .route_listed(kind, exposed)
-                .or_else(|| self.shortened_live(kind, exposed))
-                .or_else(|| env.catalogue.route_name(kind, exposed))
-                .or_else(|| env.catalogue.route_live(exposed)),
-        }
+        env.catalogue
+            .route_listed(kind, exposed)
+            .or_else(|| self.shortened_live(kind, exposed, env))
+            .or_else(|| env.catalogue.route_name(kind, exposed))
     }
 
     /// `completion/complete` goes where the prompt or the resource template is.
@@ -188,7 +209,7 @@ impl SessionCore {
             Some("ref/resource") => {
                 let uri = inner.get_str("uri").ok_or_else(|| bad("`params.ref.uri` is missing"))?;
                 let target =
-                    env.catalogue.route_uri(&uri).ok_or_else(|| bad(&format!("Unknown resource: {}", short(&uri))))?;
+                    self.owner_of(&uri, env).ok_or_else(|| bad(&format!("Unknown resource: {}", short(&uri))))?;
                 (target, params.clone())
             }
             _ => return Err(bad("`params.ref.type` must be `ref/prompt` or `ref/resource`")),
@@ -206,11 +227,6 @@ impl SessionCore {
             .ok_or_else(|| {
                 Failure::invalid_params(format!("`params.level` must be one of {}", LOG_LEVELS.join(", ")))
             })?;
-        // Many requests share a conversation: the most verbose of their levels counts, and each sees its own part.
-        let rank = |level: &str| LOG_LEVELS.iter().position(|known| *known == level);
-        if self.facts.conversation && self.log_level.as_deref().is_some_and(|known| rank(known) <= rank(&level)) {
-            return Ok(());
-        }
         self.log_level = Some(level.into());
         self.dirty = true;
         self.send_level_everywhere(step);
@@ -218,13 +234,34 @@ impl SessionCore {
         Ok(())
     }
 
+    /// Many requests share a conversation, and each says itself what it wants to hear: what targets log follows the most
+    /// verbose of those that run. It becomes quieter with the next request and not at once, because those that come one
+    /// after the other mostly want the same.
+    fn follow_levels(&mut self, step: &mut Step) {
+        let wanted = self.calls.values().filter_map(|call| call.log_level).min();
+        let level = match wanted {
+            Some(level) => level.as_str(),
+            None if self.log_level.is_none() => return,
+            None => SILENCE,
+        };
+        if self.log_level.as_deref() == Some(level) {
+            return;
+        }
+        // Not worth a write of its own: each link is told when it is taken up.
+        self.log_level = Some(level.into());
+        self.send_level_everywhere(step);
+        self.listen_where_wanted(step);
+    }
+
     /// Sends a request to its target, opening the downstream session first if need be.
+    #[allow(clippy::too_many_arguments)]
     fn send_call(
         &mut self,
         id: CallId,
         request: Request,
         outgoing: Outgoing,
         sse: bool,
+        log_level: Option<LogLevel>,
         env: &Env<'_>,
         step: &mut Step,
     ) {
@@ -268,12 +305,16 @@ impl SessionCore {
                 sent: false,
                 attempts: 0,
                 progress_token: token,
+                log_level,
                 last_progress: Watermark::default(),
                 last_event: None,
                 started: env.now,
                 deadline: env.now.plus(timeout),
             },
         );
+        if self.facts.conversation {
+            self.follow_levels(step);
+        }
         self.dispatch(id, &target, step);
     }
 }

@@ -1,5 +1,6 @@
 //! Whose a resource is: as the catalogue says, else the target's that mentioned it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use memchr::memmem;
@@ -33,7 +34,7 @@ pub(super) enum Mentioning {
 impl Mentioning {
     pub(super) fn of_method(method: &str) -> Option<Self> {
         match method {
-            "tools/call" => Some(Self::Tool),
+            "tools/call" | "tasks/result" => Some(Self::Tool),
             "prompts/get" => Some(Self::Prompt),
             "resources/read" => Some(Self::Resource),
             _ => None,
@@ -139,19 +140,53 @@ impl SessionCore {
         if uri.len() > MAX_URI {
             return Err(Failure::invalid_params(format!("`params.uri` has more than {MAX_URI} bytes")));
         }
-        // The catalogue comes first: what a target says in passing takes nothing from another.
-        let configured = |target: &Arc<str>| env.catalogue.target(target).is_some().then(|| target.clone());
-        let target = env
-            .catalogue
-            .owner_of(&uri)
-            .or_else(|| configured(&self.seen_resources.get(&uri)?.target))
-            .or_else(|| configured(self.subscriptions.get(&*uri)?))
-            .or_else(|| env.catalogue.sole_owner().cloned())
-            .ok_or_else(|| Failure {
-                code: codes::RESOURCE_NOT_FOUND,
-                message: format!("Resource not found: {}", short(&uri)),
-                reason: "unknown_resource",
-            })?;
+        let target = self.owner_of(&uri, env).ok_or_else(|| Failure {
+            code: codes::RESOURCE_NOT_FOUND,
+            message: format!("Resource not found: {}", short(&uri)),
+            reason: "unknown_resource",
+        })?;
         Ok((uri.as_ref().into(), target))
+    }
+
+    /// Whose a URI is. The catalogue comes first: what a target says in passing takes nothing from another.
+    pub(super) fn owner_of(&self, uri: &str, env: &Env<'_>) -> Option<Arc<str>> {
+        let configured = |target: &Arc<str>| env.catalogue.target(target).is_some().then(|| target.clone());
+        env.catalogue
+            .owner_of(uri)
+            .or_else(|| configured(&self.seen_resources.get(uri)?.target))
+            .or_else(|| configured(self.subscriptions.get(uri)?))
+            .or_else(|| self.seen_templates.owner_of(uri).and_then(configured))
+            .or_else(|| env.catalogue.presumed_owner().cloned())
+    }
+
+    /// Remembers whose the resources and templates of a live list are: no catalogue may know them.
+    pub(super) fn note_listed(
+        &mut self,
+        list: ListKind,
+        target: &Arc<str>,
+        items: &[RawJson],
+        env: &Env<'_>,
+        step: &mut Step,
+    ) {
+        if env.catalogue.sole_owner().is_some() {
+            return;
+        }
+        for item in items {
+            let key = Members::of(item).ok().and_then(|item| item.get_str(list.key()).map(Cow::into_owned));
+            let Some(key) = key.filter(|key| key.len() <= MAX_URI && !env.catalogue.has(list, key)) else { continue };
+            let seen = match list {
+                ListKind::ResourceTemplates => &mut self.seen_templates,
+                _ => &mut self.seen_resources,
+            };
+            // Whoever showed it first keeps it, as above.
+            let taken = seen
+                .get(&key)
+                .is_some_and(|known| known.target != *target && env.catalogue.target(&known.target).is_some());
+            if !taken {
+                seen.note(&key, target, None);
+            }
+        }
+        self.seen_resources.save(&mut step.batch);
+        self.seen_templates.save(&mut step.batch);
     }
 }

@@ -10,8 +10,9 @@ use sessiongate_targets::TargetError;
 use super::links::LinkState;
 use super::mentions::Mentions;
 use super::questions::Question;
-use super::record::{CALL, LIVE_NAME, QUESTION, Record, SEEN_RESOURCE, StoredCall};
+use super::record::{CALL, KEPT_RESULT, LIVE_NAME, QUESTION, Record, SEEN_RESOURCE, SEEN_TEMPLATE, StoredCall, TASK};
 use super::streams::Streams;
+use super::tasks::{Kept, TaskProgress};
 use super::{ACCEPTED, Call, CallId, Env, Generation, Reply, SessionCore, Step};
 use crate::settings::GatewaySettings;
 
@@ -32,6 +33,8 @@ impl SessionCore {
         let mut calls: Vec<(CallId, StoredCall)> = Vec::new();
         let mut questions: BTreeMap<u64, Question> = BTreeMap::new();
         let (mut seen_resources, mut live_names) = (Mentions::new(SEEN_RESOURCE), Mentions::new(LIVE_NAME));
+        let mut seen_templates = Mentions::new(SEEN_TEMPLATE);
+        let (mut tasks, mut kept) = (Mentions::new(TASK), Kept::default());
         for (kind, id, value) in &stored.items {
             let readable = match *kind {
                 CALL => serde_json::from_slice(value).map(|call| calls.push((CallId(*id), call))),
@@ -39,6 +42,9 @@ impl SessionCore {
                     questions.insert(*id, question);
                 }),
                 SEEN_RESOURCE => serde_json::from_slice(value).map(|mention| seen_resources.restore(*id, mention)),
+                SEEN_TEMPLATE => serde_json::from_slice(value).map(|mention| seen_templates.restore(*id, mention)),
+                TASK => serde_json::from_slice(value).map(|mention| tasks.restore(*id, mention)),
+                KEPT_RESULT => serde_json::from_slice(value).map(|result| kept.restore(*id, result)),
                 LIVE_NAME => serde_json::from_slice(value).map(|mention| live_names.restore(*id, mention)),
                 _ => Ok(()),
             };
@@ -76,9 +82,14 @@ impl SessionCore {
             subscriptions: record.subscriptions.into_iter().collect(),
             elicitation_ids: record.elicitation_ids.into(),
             seen_resources,
+            seen_templates,
             live_names,
+            tasks,
+            kept,
+            task_progress: TaskProgress::default(),
             // A parked session has an earlier end in the store: it gets its own back.
             dirty: stored.expires < record.expires,
+            wake_at: record.wake_at,
             announced: Timestamp(u64::MAX),
             ended: false,
             parked: false,
@@ -163,6 +174,7 @@ fn restored(call: StoredCall) -> Call {
         sent: true,
         attempts: ACCEPTED,
         progress_token: call.progress_token,
+        log_level: call.log_level.and_then(|level| level.parse().ok()),
         last_progress: call.last_progress,
         last_event: call.last_event,
         started: call.started,

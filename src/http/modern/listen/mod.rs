@@ -97,18 +97,17 @@ pub async fn serve(caller: &Caller<'_>, request: &Request, context: Context) -> 
     if let Some(reply) = wants_tasks.then(|| super::tasks::undeclared(&context)).flatten() {
         return Ok(reply.into_response());
     }
-    let watched = tasks::watched(&context, filter.tasks());
+    let watched = tasks::watched(caller, &context, filter.tasks());
     let refused = |error| HttpError::session(error, Some(&context.id));
     let gateway = &caller.gateway.gateway;
     let place = caller.runtime.listens().enter(&gateway.name, &caller.principal).map_err(refused)?;
-    let filter =
-        Arc::new(filter.honoured(&gateway.catalogue(), watched.iter().flat_map(Watched::tokens).cloned().collect()));
+    let filter = Arc::new(filter.honoured(&gateway.catalogue(), watched.iter().flat_map(Watched::tokens).collect()));
     let directory = caller.runtime.directory();
     let session = directory.transient(gateway, &caller.principal, new_session(&context)).await.map_err(refused)?;
     // From here on it ends on every path.
     let held = Held { session: Some((directory.clone(), session.key())), watch: None, _place: place };
     let attachment = session.attach(None).await.map_err(refused)?;
-    let listener = Listener::new(context, filter, watched, held, session, attachment);
+    let listener = Listener::new(context, filter, watched, held, session, attachment, caller.until);
     let body = stream::unfold(listener, |mut listener| async move {
         let said = listener.next().await?;
         Some((Ok::<Bytes, Infallible>(said), listener))
@@ -140,11 +139,13 @@ impl Listener {
         mut held: Held,
         session: Arc<SessionHandle>,
         attachment: Attachment,
+        until: Option<Instant>,
     ) -> Self {
         let served = context.served.clone();
-        // It goes on for as long as it may: nobody could come back to it.
-        let timing = StreamTiming { close_after: None, ..served.timing };
-        let reader = Reader::new(&served, Session::of(session.clone()), attachment, timing);
+        // It goes on for as long as it may, which is as long as the client's credential: nobody could come back to it.
+        let timing = StreamTiming { close_after: None, until, ..served.timing };
+        let mut reader = Reader::new(&served, Session::of(session.clone()), attachment, timing);
+        reader.returns = true;
         let (sender, late) = mpsc::channel(LATE);
         let (told, news) = mpsc::channel(NEWS);
         let (asked, asking) = mpsc::channel(1);

@@ -10,7 +10,6 @@ use futures_util::future::join_all;
 use futures_util::{StreamExt, stream};
 use sessiongate_actors::SessionError;
 use sessiongate_actors::session::{CallAnswer, SessionHandle};
-use sessiongate_actors::settings::Listing;
 use sessiongate_protocol::cursor::{Cursor, CursorScope, ListKind};
 use sessiongate_protocol::{Message, RawJson, Request, RequestId, ResponseBody, codes, jsonrpc};
 use tokio::sync::mpsc;
@@ -73,13 +72,11 @@ fn wishes(served: &Served, session: &SessionHandle, filter: &Filter) -> BTreeMap
         };
         wishes.insert(target, uris.into_iter().filter_map(wish).collect());
     }
-    if served.gateway.settings().listing == Listing::Dynamic {
-        // Nobody else looks at the lists: a target tells those who have a session there.
-        for target in catalogue.targets().iter().map(|target| &target.settings.name) {
-            let offered = |list: &ListKind| catalogue.capabilities_of(target).offers(*list);
-            if let Some(wish) = filter.lists().find(offered).and_then(|list| look(served, session, list, target)) {
-                wishes.entry(target.clone()).or_default().push(wish);
-            }
+    // Nobody else looks at these lists: a target tells those who have a session there.
+    for target in catalogue.targets().iter().map(|target| &target.settings.name) {
+        let offered = |list: &ListKind| catalogue.is_live(target) && catalogue.capabilities_of(target).offers(*list);
+        if let Some(wish) = filter.lists().find(offered).and_then(|list| look(served, session, list, target)) {
+            wishes.entry(target.clone()).or_default().push(wish);
         }
     }
     wishes

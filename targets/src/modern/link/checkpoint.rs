@@ -61,6 +61,21 @@ pub(super) struct Opened {
 // === impl Checkpoint ===
 
 impl Checkpoint {
+    /// Of a call that is about to be sent.
+    pub(super) fn new(method: &str, params: Option<RawJson>) -> Self {
+        Self {
+            stage: Stage::Asking,
+            method: method.into(),
+            params,
+            round: 0,
+            counted: 0,
+            idle: 0,
+            state: None,
+            questions: Vec::new(),
+            opened: Vec::new(),
+        }
+    }
+
     /// The text to store; none where it would be too long. Such a call does not survive the process.
     pub(super) fn token(&self) -> Option<Box<str>> {
         let whole = serde_json::to_string(self).ok()?;

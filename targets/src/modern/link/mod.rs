@@ -9,6 +9,7 @@
 //! | `resources/subscribe`, the standing stream | one `subscriptions/listen` |
 //! | `logging/setLevel` | `logLevel` in the envelope |
 //! | `notifications/cancelled` | the end of the request |
+//! | tasks of 2025-11-25 | those of the extension: see [`handles`] |
 //!
 //! A call that asks has a position ([`LinkEvent::Position`](crate::LinkEvent::Position)) from before its first question
 //! on, so that another process can go on with it: see [`ledger`] for when an answer counts as delivered, and
@@ -17,6 +18,7 @@
 //! nothing has no position and does not survive the process.
 
 mod checkpoint;
+mod handles;
 mod ledger;
 mod listen;
 mod listener;
@@ -38,6 +40,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use sessiongate_protocol::members::Members;
 use sessiongate_protocol::modern::input_required::without_rounds;
+use sessiongate_protocol::modern::tasks as tasks_protocol;
+use sessiongate_protocol::tasks::without_related;
 use sessiongate_protocol::{
     Message, Notification, RawJson, Request, RequestId, Response, ResponseBody, Revision, codes, jsonrpc, meta,
 };
@@ -49,9 +53,9 @@ use self::ledger::{Ledger, Taken, call_of};
 use self::listener::Listener;
 use self::profile::Profile;
 use self::rounds::Run;
-use self::tools::{Learning, ToolSchemas};
 use self::wire::Wire;
 use super::Exchange;
+use super::tools::Learning;
 use crate::error::TargetError;
 use crate::http::link::until;
 use crate::link::{CallReply, Hello, Link, LinkSink, Listening, SavedLink};
@@ -67,9 +71,9 @@ const MAX_CALLS: usize = 4096;
 #[derive(Clone)]
 pub struct ModernTarget {
     name: Arc<str>,
+    /// One for all links and for requests without a session: what anybody lists serves the calls of all.
+    learning: Arc<Learning>,
     exchange: Arc<dyn Exchange>,
-    /// One for all links: what anybody lists serves the calls of all.
-    tools: Arc<ToolSchemas>,
 }
 
 /// What `server/discover` was answered with.
@@ -111,9 +115,8 @@ struct Registered<'a> {
 impl ModernTarget {
     /// `name` is the configured one, for messages.
     pub fn new(name: impl Into<Arc<str>>, exchange: Arc<dyn Exchange>) -> Self {
-        let tools = Arc::<ToolSchemas>::default();
-        let exchange = Arc::new(Learning { exchange, tools: Arc::clone(&tools) });
-        Self { name: name.into(), exchange, tools }
+        let learning = Arc::new(Learning::new(exchange));
+        Self { name: name.into(), exchange: Arc::clone(&learning) as Arc<dyn Exchange>, learning }
     }
 
     /// The way to it, for requests without a session. The links learn from the lists of tools that are read over it.
@@ -238,17 +241,44 @@ impl ModernLink {
                 }
                 Err(error) => wrong(&error),
             }),
-            method if method == "initialize" || method.starts_with("tasks/") => {
-                let text = format!("method `{method}` is not known");
-                Some(Ok(jsonrpc::error_body(codes::METHOD_NOT_FOUND, &text, None)))
+            "initialize" => {
+                Some(Ok(jsonrpc::error_body(codes::METHOD_NOT_FOUND, "method `initialize` is not known", None)))
             }
             _ => None,
         }
     }
 
+    /// Requests about tasks, in the words of 2025-11-25.
+    async fn about_tasks(
+        &self,
+        registered: &Registered<'_>,
+        request: &Request,
+        deadline: Instant,
+    ) -> Result<CallReply, TargetError> {
+        let body = match self.wire.tasks(request, deadline).await {
+            Some(body) => body?,
+            None if &*request.method == "tasks/result" => {
+                match request.params.as_ref().and_then(tasks_protocol::id_of) {
+                    Some(task) => return self.run(registered, deadline).watch(&task).await,
+                    None => jsonrpc::error_body(codes::INVALID_PARAMS, "`params.taskId` must be a string", None),
+                }
+            }
+            None => {
+                let text = format!("method `{}` is not known", request.method);
+                jsonrpc::error_body(codes::METHOD_NOT_FOUND, &text, None)
+            }
+        };
+        Ok(CallReply { response: Response { id: Some(RequestId::integer(registered.id)), body }, event_id: None })
+    }
+
     /// Hands an answer to its call.
     async fn answer(&self, response: Response, deadline: Instant) -> Result<(), TargetError> {
         let Response { id: Some(id), body } = response else { return Ok(()) };
+        // A task's name in the answer is of the client's era.
+        let body = match body {
+            ResponseBody::Result(result) => ResponseBody::Result(without_related(&result)),
+            error @ ResponseBody::Error(_) => error,
+        };
         let Some(call) = call_of(&id) else { return Ok(()) };
         let early_until = tokio::time::Instant::from_std(deadline).min(tokio::time::Instant::now() + EARLY_WAIT);
         let mut begun = self.begun.subscribe();
@@ -328,6 +358,9 @@ impl Link for ModernLink {
             });
         }
         let registered = self.register(id, Ledger::default())?;
+        if request.method.starts_with("tasks/") {
+            return self.guarded(&registered, deadline, self.about_tasks(&registered, &request, deadline)).await;
+        }
         let run = self.run(&registered, deadline);
         // Rounds are the link's own: a state that its client made up would be taken for one of them.
         let params = request.params.as_ref().map(without_rounds);

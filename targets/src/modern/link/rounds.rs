@@ -6,11 +6,14 @@ use std::time::{Duration, Instant};
 use sessiongate_protocol::members::Members;
 use sessiongate_protocol::modern::input_required::{InputRequired, ResultType, retry_params};
 use sessiongate_protocol::modern::{errors, results};
+use sessiongate_protocol::tasks::with_related;
 use sessiongate_protocol::{Message, Notification, RawJson, RequestId, Response, ResponseBody, codes, jsonrpc};
 
 use super::checkpoint::{Checkpoint, Stage};
+use super::handles::handle;
 use super::ledger::{Ledger, question_id, report};
 use super::questions::{Answer, Question};
+use super::tasks::watched_by;
 use super::tools;
 use super::wire::Wire;
 use crate::error::TargetError;
@@ -49,17 +52,15 @@ impl Run<'_> {
     pub(super) async fn begin(&self, method: &str, params: Option<&RawJson>) -> Result<CallReply, TargetError> {
         let original = params.cloned().unwrap_or(RawJson::EMPTY_OBJECT);
         let response = self.wire.request(self.call, method, &original, self.deadline).await?;
-        let mut checkpoint = Checkpoint {
-            stage: Stage::Asking,
-            method: method.into(),
-            params: params.cloned(),
-            round: 0,
-            counted: 0,
-            idle: 0,
-            state: None,
-            questions: Vec::new(),
-            opened: Vec::new(),
-        };
+        let mut checkpoint = Checkpoint::new(method, params.cloned());
+        let outcome = self.go_on(&mut checkpoint, response).await;
+        self.reply(&checkpoint, outcome).await
+    }
+
+    /// Waits for the result of a task that the client knows: what it asks is asked on this request.
+    pub(super) async fn watch(&self, task: &str) -> Result<CallReply, TargetError> {
+        let response = self.wire.watched(task, self.deadline).await?;
+        let mut checkpoint = Checkpoint::new("tools/call", None);
         let outcome = self.go_on(&mut checkpoint, response).await;
         self.reply(&checkpoint, outcome).await
     }
@@ -115,6 +116,9 @@ impl Run<'_> {
                 ResultType::Complete => return Ok(ResponseBody::Result(self.translated(checkpoint, &result))),
                 ResultType::InputRequired if may_ask(&checkpoint.method) => {}
                 ResultType::InputRequired => return Err(said("the target asked something where nothing may be asked")),
+                ResultType::Task if let Some(handle) = handle(checkpoint.params.as_ref(), &result) => {
+                    return Ok(ResponseBody::Result(handle));
+                }
                 ResultType::Task => return Err(said("the target made a task of the call, which was not offered")),
                 ResultType::Unknown(kind) => {
                     return Err(said(&format!("the target sent a result of the unknown type `{kind}`")));
@@ -131,12 +135,17 @@ impl Run<'_> {
         let asked = InputRequired::parse(result)
             .map_err(|error| End::Failed(TargetError::Protocol { detail: error.to_string() }))?;
         let round = checkpoint.round + 1;
+        let task = asked.request_state.as_ref().and_then(|state| watched_by(state.raw()));
         let mut questions = Vec::with_capacity(asked.requests.len());
         for (index, entry) in asked.requests.into_iter().enumerate() {
             let elicitation_id = || format!("sg-{}-{}-{round}-{index}", self.nonce, self.call);
             let id = question_id(self.call, round, index);
-            let question = Question::of_entry(entry, id, self.wire.declared, elicitation_id, &checkpoint.opened)
+            let mut question = Question::of_entry(entry, id, self.wire.declared, elicitation_id, &checkpoint.opened)
                 .map_err(|error| said(&error.to_string()))?;
+            if let Some(task) = &task {
+                let params = question.params.take().unwrap_or(RawJson::EMPTY_OBJECT);
+                question.params = Some(with_related(&params, task));
+            }
             questions.push(question);
         }
         let waits = !questions.is_empty() && questions.iter().all(|question| question.answer.is_some());
@@ -213,7 +222,7 @@ impl Run<'_> {
 
     fn translated(&self, checkpoint: &Checkpoint, result: &RawJson) -> RawJson {
         let result = results::to_legacy(&checkpoint.method, result);
-        if &*checkpoint.method == tools::LIST { tools::page_to_legacy(&self.wire.target, &result) } else { result }
+        if &*checkpoint.method == tools::LIST { tools::callable_page(&self.wire.target, &result) } else { result }
     }
 
     /// The client may close the pages that it shows.

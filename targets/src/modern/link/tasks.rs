@@ -1,5 +1,5 @@
-//! Tools that the target runs as tasks only (2026-07-28, the extension `io.modelcontextprotocol/tasks`), for clients of
-//! sessions, which know nothing of it.
+//! Tasks of the target (2026-07-28, the extension `io.modelcontextprotocol/tasks`) in calls of clients of sessions, which know
+//! nothing of it: see [`super::handles`] for those that know tasks of their own.
 //!
 //! Nobody offers the target tasks, until it refuses a call for want of them (-32021): that call is repeated with the
 //! extension declared. The task that it begins becomes a round of the call that asks nothing, with the task in its
@@ -40,6 +40,9 @@ struct Task {
     /// Questions that were answered: a look may still show them.
     #[serde(rename = "a", default, skip_serializing_if = "Vec::is_empty")]
     answered: Vec<Box<str>>,
+    /// The client has its handle, and waits for its result: it does not end with that request.
+    #[serde(rename = "w", default, skip_serializing_if = "std::ops::Not::not")]
+    watched: bool,
 }
 
 /// What a look at a task shows.
@@ -52,6 +55,13 @@ enum Status {
 /// Whether this is the state of a round that is a task: going on with it twice does no harm.
 pub(super) fn is_task(state: &RawJson) -> bool {
     state.get::<String>().is_ok_and(|text| text.starts_with(STATE))
+}
+
+/// The task in the state of a round whose client knows it as one.
+pub(super) fn watched_by(state: &RawJson) -> Option<Box<str>> {
+    let text: String = state.get().ok()?;
+    let task: Task = serde_json::from_str(text.strip_prefix(STATE)?).ok()?;
+    task.watched.then_some(task.id)
 }
 
 /// Whether the target refuses a call because only a task can be made of it.
@@ -78,9 +88,18 @@ impl Wire {
             return Err(TargetError::Protocol { detail: "a task without a readable `taskId`".into() });
         };
         self.note_task(call, &id);
-        let poll_ms = Members::of(result).ok().and_then(|members| members.get("pollIntervalMs")?.get().parse().ok());
-        let round = Task { id, poll_ms, answered: Vec::new() }.round(None);
+        let round = Task { id, poll_ms: poll_ms(result), answered: Vec::new(), watched: false }.round(None);
         Ok(Response { body: ResponseBody::Result(round), ..response })
+    }
+
+    /// What a request for the result of a task begins with: the result, or a round.
+    pub(super) fn first_look(&self, id: &str, shown: &RawJson) -> Result<ResponseBody, TargetError> {
+        let task = Task { id: id.into(), poll_ms: poll_ms(shown), answered: Vec::new(), watched: true };
+        Ok(match status(shown)? {
+            Status::Done(body) => body,
+            Status::Asks(requests) => ResponseBody::Result(task.round(Some(&requests))),
+            Status::Working => ResponseBody::Result(task.round(None)),
+        })
     }
 
     /// So that it can be cancelled with its call.
@@ -102,7 +121,9 @@ impl Wire {
     ) -> Option<Result<Response, TargetError>> {
         let state = RequestState::of(params).ok()??;
         let task: Task = serde_json::from_str(state.text().strip_prefix(STATE)?).ok()?;
-        self.note_task(call, &task.id);
+        if !task.watched {
+            self.note_task(call, &task.id);
+        }
         let outcome = self.follow(task, params, deadline).await;
         let asks = match &outcome {
             Ok(Response { body: ResponseBody::Result(result), .. }) => {
@@ -128,9 +149,9 @@ impl Wire {
             }
             task.answered.extend(responses.into_iter().map(|(key, _)| key));
         }
-        let pause = task.poll_ms.map_or(PAUSE, |poll| Duration::from_millis(poll).clamp(PAUSES.0, PAUSES.1));
         let mut failures = 0;
         loop {
+            let pause = task.poll_ms.map_or(PAUSE, |poll| Duration::from_millis(poll).clamp(PAUSES.0, PAUSES.1));
             let response = match self.about_task("tasks/get", &named, deadline).await {
                 Ok(response) => response,
                 Err(error) if failures < MAX_FAILURES && passes(&error) => {
@@ -143,6 +164,7 @@ impl Wire {
             };
             failures = 0;
             let ResponseBody::Result(shown) = &response.body else { return Ok(response) };
+            task.poll_ms = poll_ms(shown).or(task.poll_ms);
             match status(shown)? {
                 Status::Done(body) => return Ok(Response { body, ..response }),
                 Status::Asks(requests) => {
@@ -157,7 +179,16 @@ impl Wire {
         }
     }
 
-    async fn about_task(&self, method: &str, params: &RawJson, deadline: Instant) -> Result<Response, TargetError> {
+    /// Sends a request of the extension.
+    ///
+    /// # Errors
+    /// As [`Wire::request`].
+    pub(super) async fn about_task(
+        &self,
+        method: &str,
+        params: &RawJson,
+        deadline: Instant,
+    ) -> Result<Response, TargetError> {
         self.exchange_with(method, params, &Unheard, deadline, true).await
     }
 
@@ -191,6 +222,10 @@ impl Task {
 }
 
 // === helpers ===
+
+fn poll_ms(shown: &RawJson) -> Option<u64> {
+    Members::of(shown).ok()?.get("pollIntervalMs")?.get().parse().ok()
+}
 
 fn status(shown: &RawJson) -> Result<Status, TargetError> {
     let unreadable = |what: &str| TargetError::Protocol { detail: format!("a task {what}") };

@@ -2,37 +2,32 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use sessiongate_protocol::jsonrpc::ErrorShape;
 use sessiongate_protocol::modern::envelope::{self, HopEnvelope};
 use sessiongate_protocol::modern::profile::modern_capabilities;
 use sessiongate_protocol::modern::tasks::{id_of, is_method};
-use sessiongate_protocol::{Message, Notification, RawJson, Response, ResponseBody, Revision, meta};
+use sessiongate_protocol::tasks::{as_no_task, asks_for_task};
+use sessiongate_protocol::{Message, Notification, RawJson, Response, Revision, meta};
 use tokio_util::sync::CancellationToken;
 
 use super::ModernTarget;
 use super::profile::{Declared, Offered, Profile};
 use super::tasks;
-use super::tools::{LIST, MAX_PAGES, ToolSchemas, next_cursor};
 use crate::error::TargetError;
 use crate::link::{LinkEvent, LinkSink, Origin, SinkClosed};
+pub(super) use crate::modern::tools::Unheard;
+use crate::modern::tools::{LIST, Learning};
 use crate::modern::{Exchange, ModernRequest, NoteSink, refuses_revision};
-
-/// Headers and body of a request do not fit (2026-07-28).
-const HEADER_MISMATCH: i64 = -32020;
-/// For reading the tools again, whatever time the call has left.
-const REFRESH_TIME: Duration = Duration::from_secs(30);
 
 /// What all requests of one link have in common.
 pub(super) struct Wire {
     /// Its name.
     pub(super) target: Arc<str>,
-    exchange: Arc<dyn Exchange>,
+    exchange: Arc<Learning>,
     sink: Arc<dyn LinkSink>,
-    tools: Arc<ToolSchemas>,
     pub(super) revision: Revision,
     /// As the envelope has them.
     pub(super) capabilities: RawJson,
@@ -49,18 +44,14 @@ struct CallNotes<'a> {
     call: i64,
 }
 
-/// Takes notifications that nobody wants.
-pub(super) struct Unheard;
-
 // === impl Wire ===
 
 impl Wire {
     pub(super) fn new(target: &ModernTarget, revision: Revision, profile: Profile, sink: Arc<dyn LinkSink>) -> Self {
         Self {
             target: Arc::clone(&target.name),
-            exchange: Arc::clone(&target.exchange),
+            exchange: Arc::clone(&target.learning),
             sink,
-            tools: Arc::clone(&target.tools),
             revision,
             capabilities: modern_capabilities(&profile.capabilities, profile.hello_revision()),
             declared: profile.declared(),
@@ -91,8 +82,8 @@ impl Wire {
         self.sink.settle().await.map_err(|_| TargetError::Closed)
     }
 
-    /// Sends the request of a call; its notifications go to the owner. Headers that the target does not accept are
-    /// made again from the tools as they are now, once.
+    /// Sends the request of a call; its notifications go to the owner. A call to a target that was never listed lists it
+    /// first, for its headers; where that fails it goes out as it is: its own outcome says more.
     ///
     /// # Errors
     /// Those of the exchange; [`TargetError::SessionGone`] where the target does not speak this revision any more, so
@@ -110,16 +101,16 @@ impl Wire {
         {
             return response;
         }
-        if method == "tools/call" && self.tools.wants_listing() {
-            self.refresh(deadline).await;
+        if method == "tools/call" && self.exchange.wants_listing() {
+            let listing = self.build(LIST, &RawJson::EMPTY_OBJECT, false);
+            self.exchange.refresh(&listing.params, deadline).await;
         }
-        let mut response = self.exchange(method, params, &notes, deadline).await?;
-        if method == "tools/call" && refuses_headers(&response) {
-            tracing::debug!(call, "the target does not accept the headers of a call: its tools are read again");
-            self.refresh(deadline).await;
-            response = self.exchange(method, params, &notes, deadline).await?;
-        }
-        if method == "tools/call" && tasks::wants_task(&response) {
+        // A client that asks for a task itself is answered with its handle.
+        let asks = method == "tools/call" && asks_for_task(params);
+        let plain = asks.then(|| as_no_task(params));
+        let params = plain.as_ref().unwrap_or(params);
+        let response = self.exchange_with(method, params, &notes, deadline, asks).await?;
+        if method == "tools/call" && !asks && tasks::wants_task(&response) {
             tracing::debug!(call, "the target runs this tool as a task only");
             return self.begun(call, self.exchange_with(method, params, &notes, deadline, true).await?);
         }
@@ -178,33 +169,8 @@ impl Wire {
         };
         let complete = envelope::write(Some(params), &hop);
         let name = mirrored_name(method, params);
-        let param_headers = match &name {
-            Some(name) if method == "tools/call" => self.tools.headers(name, params),
-            _ => Vec::new(),
-        };
-        ModernRequest { method: method.into(), params: complete, name, param_headers }
-    }
-
-    /// Reads the tools again. Where that fails, the call goes out as it is: its own outcome says more.
-    async fn refresh(&self, deadline: Instant) {
-        let _one = self.tools.refreshing().await;
-        let deadline = deadline.min((tokio::time::Instant::now() + REFRESH_TIME).into_std());
-        let mut cursor = None;
-        for _ in 0..MAX_PAGES {
-            let params = match &cursor {
-                Some(cursor) => RawJson::from_serialize(&serde_json::json!({"cursor": cursor})),
-                None => Ok(RawJson::EMPTY_OBJECT),
-            };
-            let Ok(params) = params else { return };
-            // The exchange learns from what it sees.
-            let answer = self.exchange(LIST, &params, &Unheard, deadline).await;
-            let Ok(Response { body: ResponseBody::Result(result), .. }) = answer else { break };
-            cursor = next_cursor(&result);
-            if cursor.is_none() {
-                break;
-            }
-        }
-        self.tools.listed();
+        // Those of arguments are the exchange's to add.
+        ModernRequest { method: method.into(), params: complete, name, param_headers: Vec::new() }
     }
 }
 
@@ -217,11 +183,6 @@ fn mirrored_name(method: &str, params: &RawJson) -> Option<Box<str>> {
         _ => return None,
     };
     name.ok().map(|name| name.as_ref().into())
-}
-
-fn refuses_headers(response: &Response) -> bool {
-    let ResponseBody::Error(error) = &response.body else { return false };
-    error.borrow::<ErrorShape<'_>>().is_ok_and(|shape| shape.code == HEADER_MISMATCH)
 }
 
 // === notifications ===
@@ -238,12 +199,5 @@ impl NoteSink for CallNotes<'_> {
         }
         let message = Message::Notification(notification);
         self.wire.sink.deliver(LinkEvent::Message { origin: Origin::Call(self.call), message, event_id: None }).await
-    }
-}
-
-#[async_trait]
-impl NoteSink for Unheard {
-    async fn note(&self, _: Notification) -> Result<(), SinkClosed> {
-        Ok(())
     }
 }

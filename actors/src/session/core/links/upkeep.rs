@@ -8,6 +8,7 @@ use sessiongate_protocol::{RequestId, jsonrpc};
 use sessiongate_storage::Timestamp;
 use sessiongate_targets::Listening;
 
+use super::super::requests::SILENCE;
 use super::super::{CallId, Effect, Env, SessionCore, Step, object_with};
 use super::{Phase, REOPEN};
 
@@ -70,7 +71,8 @@ impl SessionCore {
         // A modern client has no standing stream, but what a target says outside its answers may belong to a call: log
         // messages, or a question. Not switched off between calls.
         let for_calls = self.facts.conversation
-            && (self.log_level.is_some()
+            && (self.log_level.as_deref().is_some_and(|level| level != SILENCE)
+                || self.calls.values().any(|call| call.log_level.is_some())
                 || ["elicitation", "sampling", "roots"].into_iter().any(|kind| self.declares(kind)));
         for (target, link) in &mut self.links {
             let wanted = heard

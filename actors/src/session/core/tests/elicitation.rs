@@ -175,8 +175,18 @@ fn a_question_goes_with_its_call() {
             _ => world.tick(world.core.calls[&call].deadline),
         };
         assert_eq!(out.shown()[0]["params"]["requestId"], number, "{how}");
-        let told = out.posts().into_iter().find(|(_, _, body)| body["id"] == 70).unwrap();
-        assert!(told.2["error"].is_object(), "whoever asked hears that nobody will answer");
+        let posts: Vec<Value> = out.posts().into_iter().map(|(_, _, body)| body).collect();
+        let told = posts.iter().position(|body| body["id"] == 70).unwrap();
+        match how {
+            "timeout" => assert_eq!(posts[told]["result"], json!({"action":"cancel"}), "the person did not choose"),
+            _ => assert!(posts[told]["error"].is_object(), "whoever asked hears that nobody will answer"),
+        }
+        let cancelled = posts.iter().position(|body| body["method"] == "notifications/cancelled");
+        match how {
+            "done" => assert_eq!(cancelled, None),
+            "cancelled" => assert!(cancelled.unwrap() < told, "the client wants nothing more of it"),
+            _ => assert!(told < cancelled.unwrap(), "what waits for the answer can still take note of it"),
+        }
         assert!(world.core.questions.is_empty() && world.disk.items.is_empty(), "{how}");
     }
 }

@@ -129,6 +129,8 @@ pub(super) fn settings(change: impl FnOnce(&mut GatewaySettings)) -> GatewaySett
         name: name("shop"),
         naming: Naming::Prefixed,
         listing: Listing::Default,
+        pagination: true,
+        exceptions: Default::default(),
         instructions: None,
         max_name_length: None,
         sessions: SessionSettings::default(),
@@ -159,6 +161,7 @@ pub(super) fn target(named: &str, tools: &[&str]) -> TargetState {
         resource_priority: 0,
         required: false,
         affinity: Affinity::Principal,
+        listing: None,
     };
     TargetState { settings, catalogue: Some(Arc::new(catalogue)) }
 }
@@ -186,12 +189,22 @@ impl World {
             max_name_length: None,
             conversation: false,
             transient: false,
+            stateless: false,
         };
         let mut core = SessionCore::new(settings.clone(), facts, catalogue.hashes());
         let mut disk = Disk::default();
         disk.apply(&core.first_batch());
         let sealer = Sealer::new(Key::new(1, [7; 32]), Vec::new()).unwrap();
         Self { core, settings, catalogue, sealer, now: START, history: vec![disk.clone()], disk, next: 1 }
+    }
+
+    /// A session of the gateway's own, for modern clients.
+    pub(super) fn conversation() -> Self {
+        let mut world = Self::new(NEW);
+        world.core.facts.conversation = true;
+        let batch = world.core.first_batch();
+        world.disk.apply(&batch);
+        world
     }
 
     pub(super) fn step(&mut self, input: Input) -> Out {
@@ -227,7 +240,7 @@ impl World {
     pub(super) fn request(&mut self, id: i64, method: &str, params: Value, sse: bool) -> (CallId, Out) {
         let call = self.id();
         let request = Request { id: RequestId::integer(id), method: method.into(), params: Some(raw(&params)) };
-        (call, self.step(Input::Request { call, request, sse }))
+        (call, self.step(Input::Request { call, request, sse, log_level: None }))
     }
 
     /// `tools/call` with the progress token `t<id>`.

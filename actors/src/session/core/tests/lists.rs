@@ -1,6 +1,7 @@
 //! Lists and their changes.
 
 use serde_json::{Value, json};
+use sessiongate_protocol::RequestId;
 use sessiongate_targets::TargetError;
 
 use super::fixture::{NEW, World, name, raw, target};
@@ -54,6 +55,78 @@ fn a_live_list_goes_through_the_targets_page_by_page() {
     world.opened("mail", 1);
     let page = world.done(call, 1, json!({"tools":[{"name":"send"}]})).answer();
     assert_eq!((names(&page), page["result"].get("nextCursor")), (vec!["mail___send"], None));
+}
+
+/// `mail` is live and not known, `cart` is of the catalogue.
+fn mixed(change: impl FnOnce(&mut crate::settings::GatewaySettings)) -> World {
+    let mut world = World::with(NEW, change);
+    world.catalogue = Snapshot::build(&world.settings, vec![live("mail", false), target("cart", &["add"])]);
+    world
+}
+
+fn live(name: &str, known: bool) -> crate::catalogue::TargetState {
+    let mut state = target(name, &["send"]);
+    state.settings.listing = Some(Listing::Dynamic);
+    state.catalogue = state.catalogue.filter(|_| known);
+    state
+}
+
+#[test]
+fn the_catalogue_comes_first_and_live_targets_after_it() {
+    let mut world = mixed(|_| {});
+    let page = world.request(1, "tools/list", json!({}), true).1.answer();
+    assert_eq!(names(&page), ["cart___add"]);
+    let cursor = page["result"]["nextCursor"].clone();
+    let (call, out) = world.request(2, "tools/list", json!({"cursor": cursor}), true);
+    assert_eq!(&*out.opens()[0].0, "mail");
+    world.opened("mail", 1);
+    let page = world.done(call, 1, json!({"tools": [{"name": "send"}]})).answer();
+    assert_eq!((names(&page), page["result"].get("nextCursor")), (vec!["mail___send"], None));
+    // Known or not, it is used by its prefix; the other one is not.
+    assert_eq!(world.tool(3, "mail___other").1.sent()[0].1["params"]["name"], "other");
+    assert_eq!(world.tool(4, "cart___other").1.answer()["error"]["code"], -32602);
+    // A target that is not live any more has no page of its own.
+    world.catalogue = Snapshot::build(&world.settings, vec![target("mail", &["send"]), target("cart", &["add"])]);
+    assert_eq!(world.request(5, "tools/list", json!({"cursor": cursor}), true).1.answer()["error"]["code"], -32602);
+}
+
+#[test]
+fn what_is_known_of_a_live_target_is_on_no_page_of_the_catalogue_and_ends_none() {
+    let mut world = mixed(|settings| settings.pagination = false);
+    let many: Vec<String> = (0..150).map(|at| format!("t{at}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let build = |world: &World, mail| Snapshot::build(&world.settings, vec![mail, target("cart", &many)]);
+    world.catalogue = build(&world, live("mail", true));
+    let version = world.catalogue.version(crate::catalogue::ListKind::Tools);
+    let page = world.request(1, "tools/list", json!({}), true).1.answer();
+    assert_eq!((names(&page).len(), names(&page)[0]), (150, "cart___t0"));
+    let before = world.catalogue.hashes();
+    world.catalogue = build(&world, live("mail", false));
+    assert_eq!(world.catalogue.version(crate::catalogue::ListKind::Tools), version, "cursors stay good");
+    assert_ne!(world.catalogue.hashes(), before, "and the client is told");
+}
+
+#[test]
+fn plain_names_of_live_targets_are_remembered_after_a_restart() {
+    let mut world = mixed(|settings| settings.naming = crate::settings::Naming::Plain);
+    let (call, _) = world.request(1, "tools/list", json!({}), true);
+    assert!(!world.core.calls.contains_key(&call), "the catalogue's page");
+    let cursor = world.request(2, "tools/list", json!({}), true).1.answer()["result"]["nextCursor"].clone();
+    assert_eq!(world.tool(3, "send").1.answer()["error"]["code"], -32602, "never seen");
+    let (call, _) = world.request(4, "tools/list", json!({"cursor": cursor}), true);
+    world.opened("mail", 1);
+    let out = world.done(call, 1, json!({"tools": [{"name": "send"}, {"name": "add"}]}));
+    assert!(out.stores() && !out.0.durable.is_empty(), "shown when it is stored");
+    assert_eq!(names(&out.answer()), ["send", "mail___add"], "`add` is cart's");
+    let (call, _) = world.request(5, "tools/list", json!({"cursor": cursor}), true);
+    let again = world.done(call, 1, json!({"tools": [{"name": "send"}]}));
+    assert!(again.0.durable.is_empty(), "it is known");
+    world.restart();
+    for (id, (tool, target)) in [("send", "mail"), ("mail___add", "mail"), ("add", "cart")].into_iter().enumerate() {
+        world.tool(10 + id as i64, tool);
+        let call = world.core.calls.values().find(|call| call.client_id == RequestId::integer(10 + id as i64)).unwrap();
+        assert_eq!(&*call.target, target, "{tool}");
+    }
 }
 
 #[test]

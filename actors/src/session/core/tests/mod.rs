@@ -15,4 +15,6 @@ mod resources;
 mod sessions;
 mod standing;
 mod streams;
+mod tasks;
 mod told;
+mod waiting;

@@ -8,7 +8,7 @@ use sessiongate_protocol::StreamId;
 use sessiongate_targets::{LinkEvent, TargetError};
 
 use super::fixture::{NEW, OLD, Out, World, name};
-use crate::session::core::{CallId, ConnId, Effect, Generation, Input, Reply};
+use crate::session::core::{CallId, ConnId, Effect, Generation, Input, Record, Reply};
 
 struct Run {
     world: World,
@@ -121,6 +121,10 @@ impl Run {
         streamed.sort_unstable();
         assert_eq!(of(1), streamed, "a call is stored while its answer is a stream");
         assert_eq!(of(2), core.questions.keys().copied().collect::<Vec<_>>(), "every question is stored");
+        let record = Record::parse(disk.record.as_ref().unwrap()).unwrap();
+        if let Some(end) = Record::calls_end(&disk.stored()) {
+            assert!(record.wake_at.is_some_and(|wake_at| wake_at <= end), "a process that finds it looks in time");
+        }
         for call in core.calls.values() {
             if let Reply::Stream(stream) = call.reply {
                 assert!(core.streams.is_live(stream));

@@ -1,10 +1,12 @@
 //! What one side tells the other without asking: levels, log messages, roots, updates.
 
 use serde_json::{Value, json};
+use sessiongate_protocol::modern::envelope::LogLevel;
+use sessiongate_protocol::{RawJson, Request, RequestId};
 use sessiongate_targets::{LinkEvent, Listening, TargetError};
 
 use super::fixture::{NEW, World, name};
-use crate::session::core::{Effect, Generation, Input};
+use crate::session::core::{CallId, Effect, Generation, Input};
 
 fn log(level: &str) -> Value {
     json!({"method":"notifications/message","params":{"level":level,"logger":"db","data":1}})
@@ -26,6 +28,50 @@ fn a_level_reaches_open_and_later_targets_and_filters_here_too() {
     assert_eq!(out.shown()[0]["params"]["logger"], "cart/db");
     world.restart();
     assert_eq!(world.core.log_level.as_deref(), Some("warning"));
+}
+
+/// A request of a modern client with a level of its own.
+fn asks_at(world: &mut World, id: i64, tool: &str, level: Option<LogLevel>) -> (CallId, Vec<Value>) {
+    let call = world.id();
+    let params = RawJson::from_serialize(&json!({"name": tool, "arguments": {}})).unwrap();
+    let request = Request { id: RequestId::integer(id), method: "tools/call".into(), params: Some(params) };
+    let out = world.step(Input::Request { call, request, sse: true, log_level: level });
+    let set = out.sent().into_iter().filter(|(_, body)| body["method"] == "logging/setLevel");
+    (call, set.map(|(_, body)| body["params"]["level"].clone()).collect())
+}
+
+#[test]
+fn the_level_of_a_conversation_follows_its_requests() {
+    let mut world = World::conversation();
+    let none: Vec<Value> = Vec::new();
+    let (first, set) = asks_at(&mut world, 1, "cart___add", None);
+    assert_eq!(set, none);
+    world.opened("cart", 1);
+    world.done(first, 1, json!({}));
+    let (loud, set) = asks_at(&mut world, 2, "cart___add", Some(LogLevel::Debug));
+    assert_eq!(set, ["debug"]);
+    let (quiet, set) = asks_at(&mut world, 3, "cart___add", Some(LogLevel::Error));
+    assert_eq!(set, none, "one that runs wants more");
+    let (deaf, _) = asks_at(&mut world, 4, "cart___add", None);
+    let id = |world: &World, call| world.core.calls[&call].downstream_id;
+    for (call, heard) in [(loud, 1), (quiet, 0), (deaf, 0)] {
+        let at = id(&world, call);
+        let out = world.says("cart", 1, Some(at), Some("e"), log("info"));
+        let logged = out.shown().into_iter().filter(|message| message["method"] == "notifications/message");
+        assert_eq!(logged.count(), heard);
+    }
+    // It stays what it was over a restart.
+    world.step(Input::UpgradeDue(loud));
+    world.restart();
+    assert_eq!(world.core.calls[&loud].log_level, Some(LogLevel::Debug));
+    world.link_opened("cart", 1, None);
+    world.done(loud, 1, json!({}));
+    let (_, set) = asks_at(&mut world, 5, "cart___add", None);
+    assert_eq!(set, ["emergency"], "nobody listens any more");
+    let (_, set) = asks_at(&mut world, 6, "cart___add", None);
+    assert_eq!(set, none);
+    let (_, set) = asks_at(&mut world, 7, "cart___add", Some(LogLevel::Warning));
+    assert_eq!(set, ["warning"]);
 }
 
 #[test]

@@ -3,3 +3,4 @@ mod listening;
 mod requests;
 mod rounds;
 mod support;
+mod tasks;

@@ -1,10 +1,15 @@
 //! Single requests: envelope, headers, notifications, errors, and how they end early.
 
-use serde_json::json;
+use std::sync::Arc;
 
-use super::support::{Told, World, form};
+use serde_json::json;
+use sessiongate_protocol::{RawJson, ResponseBody};
+
+use super::support::{Seen, Told, World, form};
 use crate::error::TargetError;
 use crate::link::Origin;
+use crate::modern::ModernRequest;
+use crate::modern::tools::Unheard;
 
 #[tokio::test(start_paused = true)]
 async fn a_request_has_its_envelope_and_a_result_loses_what_is_modern() {
@@ -44,7 +49,7 @@ async fn a_request_has_its_envelope_and_a_result_loses_what_is_modern() {
 #[tokio::test(start_paused = true)]
 async fn methods_that_are_not_of_this_era_stay_here() {
     let world = World::new();
-    for method in ["initialize", "tasks/get", "tasks/list"] {
+    for method in ["initialize", "tasks/update"] {
         assert_eq!(world.call(1, method, json!({})).await.unwrap().unwrap()["error"]["code"], -32601);
     }
     world.post(json!({"jsonrpc":"2.0","method":"notifications/initialized"})).await.unwrap();
@@ -58,10 +63,9 @@ async fn headers_come_from_the_tools_that_were_listed() {
     let list = world.call(1, "tools/list", json!({}));
     let tool = |name: &str, header: &str| json!({"name":name,"inputSchema":{"type":"object","properties":{"region":{"type":"string","x-mcp-header":header}}}});
     let plain = json!({"name":"plain","inputSchema":{"type":"object"},"outputSchema":{"type":"array"}});
-    let page = json!({"resultType":"complete","tools":[tool("buy","Region"),tool("wrong","a b"),plain],"ttlMs":5,"cacheScope":"public"});
+    let page = json!({"resultType":"complete","tools":[tool("buy","Region"),tool("wrong","a b"),plain.clone()],"ttlMs":5,"cacheScope":"public"});
     world.seen("tools/list").await.result(page).await;
     let shown = list.await.unwrap().unwrap();
-    let plain = json!({"name":"plain","inputSchema":{"type":"object"}});
     assert_eq!(
         shown,
         json!({"result":{"tools":[tool("buy","Region"),plain]}}),
@@ -88,9 +92,85 @@ async fn headers_come_from_the_tools_that_were_listed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn calls_that_are_refused_meanwhile_wait_for_one_listing() {
+    let world = World::new();
+    let tool = json!({"name":"buy","inputSchema":{"type":"object","properties":{"region":{"type":"string","x-mcp-header":"Region"}}}});
+    let call = |id| world.call(id, "tools/call", json!({"name":"buy","arguments":{"region":"eu"}}));
+    let calls = [call(1), call(2), call(3)];
+    let mut requests = Vec::new();
+    for _ in &calls {
+        requests.push(world.seen("tools/call").await);
+    }
+    let refuse = async |request: Seen| request.error(-32020, "headers", json!({})).await;
+    refuse(requests.remove(0)).await;
+    let listing = world.seen("tools/list").await;
+    assert!(listing.params["_meta"].get("progressToken").is_none(), "{}", listing.params);
+    for request in requests {
+        refuse(request).await;
+    }
+    // Time goes on when nobody else does.
+    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    listing.result(json!({"tools":[tool]})).await;
+    world.seen("tools/call").await.result(json!({"content":[]})).await;
+    // That listing may be older than why the others were refused: theirs is the next one, for both.
+    world.seen("tools/list").await.result(json!({"tools":[tool]})).await;
+    for _ in 0..2 {
+        let request = world.seen("tools/call").await;
+        assert_eq!(request.request.param_headers, [("Region".into(), "eu".into())]);
+        request.result(json!({"content":[]})).await;
+    }
+    for call in calls {
+        assert_eq!(call.await.unwrap().unwrap(), json!({"result":{"content":[]}}));
+    }
+    world.nothing_seen().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_passes_has_the_headers_that_were_learnt() {
+    let world = World::new();
+    let exchange = Arc::clone(world.target.exchange());
+    let params = json!({"name":"buy","arguments":{"region":"eu"},"_meta":{"progressToken":"p","a":1}});
+    let request = |headers: &[(&str, &str)]| ModernRequest {
+        method: "tools/call".into(),
+        params: RawJson::parse(params.to_string()).unwrap(),
+        name: Some("buy".into()),
+        param_headers: headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+    };
+    let deadline = (tokio::time::Instant::now() + std::time::Duration::from_secs(60)).into_std();
+    let pass = |request| {
+        let exchange = Arc::clone(&exchange);
+        tokio::spawn(async move { exchange.exchange(request, &Unheard, deadline).await })
+    };
+    let old = [("Old".into(), "x".into())];
+
+    let passed = pass(request(&[("Old", "x")]));
+    let seen = world.seen("tools/call").await;
+    assert_eq!(seen.request.param_headers, old, "nothing was learnt yet");
+    seen.error(-32020, "headers", json!({})).await;
+    let listing = world.seen("tools/list").await;
+    assert_eq!(listing.params, json!({"_meta":{"a":1}}));
+    let tool = json!({"name":"buy","inputSchema":{"type":"object","properties":{"region":{"type":"string","x-mcp-header":"Region"}}}});
+    listing.result(json!({"tools":[tool]})).await;
+    let learnt = [("Region".into(), "eu".into())];
+    let seen = world.seen("tools/call").await;
+    assert_eq!(seen.request.param_headers, learnt);
+    seen.result(json!({"content":[]})).await;
+    assert!(matches!(passed.await.unwrap().unwrap().body, ResponseBody::Result(_)));
+
+    let passed = pass(request(&[("Old", "x")]));
+    let seen = world.seen("tools/call").await;
+    assert_eq!(seen.request.param_headers, learnt, "from then on at once");
+    // A target that cannot be read has said what it says.
+    seen.error(-32020, "headers", json!({})).await;
+    world.seen("tools/list").await.error(-32603, "no", json!({})).await;
+    assert!(matches!(passed.await.unwrap().unwrap().body, ResponseBody::Error(_)));
+    world.nothing_seen().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_before_any_listing_lists_first() {
     let world = World::new();
-    world.target.tools.forget();
+    world.target.learning.forget();
     let call = world.tool(1);
     world.seen("tools/list").await.end(Err(TargetError::Unreachable { detail: "x".into() })).await;
     world.seen("tools/call").await.result(json!({"content":[]})).await;

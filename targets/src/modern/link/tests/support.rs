@@ -152,7 +152,7 @@ impl World {
         let (requests, seen) = mpsc::unbounded_channel();
         let (events, told) = mpsc::unbounded_channel();
         let target = ModernTarget::new("shop", Arc::new(Scripted(requests)));
-        target.tools.listed();
+        target.learning.listed();
         let settled = Arc::new(AtomicUsize::new(0));
         let sink = Arc::new(Owner { events, settled: Arc::clone(&settled) });
         Self { link: open(&target, sink), target, settled, requests: Mutex::new(seen), events: Mutex::new(told) }

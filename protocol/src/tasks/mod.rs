@@ -1,5 +1,11 @@
-//! Tasks of 2025-11-25 (experimental), of which the gateway is the only client: a tool that runs as nothing else is run as
-//! one, and whoever called it waits. Not wire compatible with the extension of 2026-07-28 ([`crate::modern::tasks`]).
+//! Tasks of 2025-11-25 (experimental). A client of that revision uses them through the gateway; for one that knows none, a
+//! tool that runs as nothing else is run as a task of the gateway's own, and whoever called it waits. Not wire compatible
+//! with the extension of 2026-07-28 ([`crate::modern::tasks`]); [`bridge`] translates.
+
+pub mod bridge;
+mod cursor;
+mod handles;
+mod support;
 
 use std::fmt;
 
@@ -11,8 +17,16 @@ use crate::members::Members;
 use crate::meta::quoted;
 use crate::modern::results::RELATED_TASK;
 
+pub use cursor::TaskCursor;
+pub use handles::{created_id, listed, may_relate, named, related, with_created_id, with_related};
+pub use support::{Support, with_optional, without_required};
+
 /// What a place of a call that runs as a task begins with: no event id of a target does, unless on purpose.
 const PLACE: &str = "sessiongate-task ";
+
+/// The member of the params of a `tasks/list` to a link whose target has none: the ids of the tasks that are meant. The
+/// gateway's own, never sent to a target.
+pub const ASKED_FOR: &str = "sessiongate.dev/taskIds";
 
 /// A task that a target has begun.
 #[derive(Clone, PartialEq, Eq)]
@@ -37,26 +51,63 @@ pub struct Place {
     pub event: Option<Box<str>>,
 }
 
+/// What a server of 2025-11-25 can do with tasks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offered {
+    /// Its tools can be called as tasks.
+    pub calls: bool,
+    /// `tasks/list`.
+    pub list: bool,
+    /// `tasks/cancel`.
+    pub cancel: bool,
+}
+
 /// Whether a tool can only be called as a task.
 pub fn requires_task(tool: &RawJson) -> bool {
+    Support::of(tool) == Support::Required
+}
+
+/// What the capabilities of a server say of tasks; what cannot be read is not offered.
+pub fn offered(capabilities: &RawJson) -> Offered {
     let says = || {
-        let members = Members::of(tool).ok()?;
-        let execution = Members::of_str(members.get("execution")?.get()).ok()?;
-        execution.get_str("taskSupport").map(|support| support == "required")
+        let members = Members::of(capabilities).ok()?;
+        let tasks = Members::of_str(members.get("tasks")?.get()).ok()?;
+        let is_object = |name: &str| tasks.get(name).is_some_and(|raw| raw.get().starts_with('{'));
+        let calls = || {
+            let requests = Members::of_str(tasks.get("requests")?.get()).ok()?;
+            let tools = Members::of_str(requests.get("tools")?.get()).ok()?;
+            Some(tools.get("call")?.get().starts_with('{'))
+        };
+        Some(Offered { calls: calls().unwrap_or(false), list: is_object("list"), cancel: is_object("cancel") })
     };
-    memmem::find(tool.as_bytes(), b"taskSupport").is_some() && says().unwrap_or(false)
+    says().unwrap_or_default()
 }
 
 /// Whether the capabilities of a server say that its tools can be called as tasks.
 pub fn offers_tool_tasks(capabilities: &RawJson) -> bool {
-    let says = || {
-        let members = Members::of(capabilities).ok()?;
-        let tasks = Members::of_str(members.get("tasks")?.get()).ok()?;
-        let requests = Members::of_str(tasks.get("requests")?.get()).ok()?;
-        let tools = Members::of_str(requests.get("tools")?.get()).ok()?;
-        Some(tools.get("call")?.get().starts_with('{'))
+    offered(capabilities).calls
+}
+
+/// `tasks` of the capabilities of a server that offers all of it.
+pub fn capability() -> serde_json::Value {
+    serde_json::json!({"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}})
+}
+
+/// Whether params ask for a task. A search that is cheap usually ends it.
+pub fn asks_for_task(params: &RawJson) -> bool {
+    memmem::find(params.as_bytes(), b"\"task\"").is_some()
+        && Members::of(params).is_ok_and(|members| members.get("task").is_some())
+}
+
+/// Why the `task` of a request cannot be used; none where it can.
+pub fn wrong_task(params: &RawJson) -> Option<&'static str> {
+    let members = Members::of(params).ok()?;
+    let Ok(task) = Members::of_str(members.get("task")?.get()) else {
+        return Some("`params.task` must be an object");
     };
-    says().unwrap_or(false)
+    let ttl = task.get("ttl")?;
+    let fits = ttl.get() == "null" || ttl.get().parse::<f64>().is_ok_and(|ttl| ttl >= 0.0);
+    (!fits).then_some("`params.task.ttl` must be a number of milliseconds")
 }
 
 /// The params of a call as a task that the target keeps for so long.
@@ -107,9 +158,7 @@ pub fn without_related(object: &RawJson) -> RawJson {
         let left = (meta.iter().count() > 1).then(|| meta.with(&[(RELATED_TASK, None)]));
         Some(members.with(&[("_meta", left.as_ref().map(RawJson::as_str))]))
     };
-    // The slash of the name may be escaped, so its end is looked for.
-    let may_have = memmem::find(object.as_bytes(), b"related-task").is_some();
-    may_have.then(strip).flatten().unwrap_or_else(|| object.clone())
+    may_relate(object).then(strip).flatten().unwrap_or_else(|| object.clone())
 }
 
 // === impl Created ===
@@ -152,20 +201,30 @@ mod tests {
 
     #[test]
     fn only_what_is_required_and_offered_runs_as_a_task() {
-        let requires = |text: &str| requires_task(&raw(text));
-        assert!(requires(r#"{"name":"a","execution":{"taskSupport":"required"}}"#));
-        for text in [
-            r#"{"name":"a","execution":{"taskSupport":"optional"}}"#,
-            r#"{"name":"a","description":"taskSupport required"}"#,
-            r#"{"execution":"taskSupport"}"#,
-            "[]",
-        ] {
-            assert!(!requires(text), "{text}");
-        }
+        assert!(requires_task(&raw(r#"{"name":"a","execution":{"taskSupport":"required"}}"#)));
+        assert!(!requires_task(&raw(r#"{"name":"a","execution":{"taskSupport":"optional"}}"#)));
         let offers = |text: &str| offers_tool_tasks(&raw(text));
         assert!(offers(r#"{"tasks":{"list":{},"requests":{"tools":{"call":{}}}}}"#));
         for text in ["{}", r#"{"tasks":{}}"#, r#"{"tasks":{"requests":{"tools":{"call":null}}}}"#, "7"] {
             assert!(!offers(text), "{text}");
+        }
+        let all = RawJson::from_serialize(&serde_json::json!({"tasks": capability()})).unwrap();
+        assert_eq!(offered(&all), Offered { calls: true, list: true, cancel: true });
+        let some = offered(&raw(r#"{"tasks":{"cancel":{},"list":null,"requests":{"tools":{}}}}"#));
+        assert_eq!(some, Offered { calls: false, list: false, cancel: true });
+    }
+
+    #[test]
+    fn a_request_asks_for_a_task_in_so_many_words() {
+        let of = |text: &str| (asks_for_task(&raw(text)), wrong_task(&raw(text)).is_some());
+        for fits in [r#"{"task":{}}"#, r#"{"task":{"ttl":null}}"#, r#"{"name":"a","task":{"ttl":1.5e3,"x":1}}"#] {
+            assert_eq!(of(fits), (true, false), "{fits}");
+        }
+        for wrong in [r#"{"task":7}"#, r#"{"task":null}"#, r#"{"task":{"ttl":"1"}}"#, r#"{"task":{"ttl":-1}}"#] {
+            assert_eq!(of(wrong), (true, true), "{wrong}");
+        }
+        for none in ["{}", r#"{"arguments":{"task":1}}"#, "[]"] {
+            assert_eq!(of(none), (false, false), "{none}");
         }
     }
 

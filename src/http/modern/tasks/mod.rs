@@ -1,10 +1,14 @@
-//! Tasks of the extension `io.modelcontextprotocol/tasks`, for targets that have it: `tasks/get`, `tasks/update` and
-//! `tasks/cancel` go to the target whose task it is. Questions and answers in them pass byte for byte.
+//! Tasks of the extension `io.modelcontextprotocol/tasks`: `tasks/get`, `tasks/update` and `tasks/cancel` go to the target
+//! whose task it is. One that has the extension gets them passed through, questions and answers byte for byte; one that
+//! has sessions, and the tasks of 2025-11-25, is asked in its own words ([`legacy`]).
+
+mod desk;
+pub mod legacy;
 
 use actix_web::HttpResponse;
 use sessiongate_actors::gateway::Gateway;
 use sessiongate_protocol::modern::ladder;
-use sessiongate_protocol::modern::tasks::{self, Owner, Task};
+use sessiongate_protocol::modern::tasks::{self, Carried, Owner};
 use sessiongate_protocol::{RawJson, Request, codes};
 
 use super::context::Context;
@@ -15,9 +19,11 @@ use super::turn::Begun;
 use crate::http::HttpError;
 use crate::http::caller::Caller;
 
+pub use desk::{Desk, Known, Trouble};
+
 /// Whether any target has tasks, and so the gateway.
 pub fn offered(gateway: &Gateway) -> bool {
-    gateway.catalogue().capabilities().tasks
+    gateway.catalogue().capabilities().tasks || legacy::offered(gateway)
 }
 
 /// Whether this request may be answered with a task of this target, or use one.
@@ -32,8 +38,8 @@ pub fn created(context: &Context, target: &str, result: &RawJson) -> Result<RawJ
 }
 
 /// The task of a client's id.
-pub fn open(context: &Context, token: &str) -> Option<Task> {
-    Task::open(&context.served.gateway.sealer, owner(context), token)
+pub fn open(context: &Context, token: &str) -> Option<Carried> {
+    Carried::open(&context.served.gateway.sealer, owner(context), token)
 }
 
 /// Answers a request about a task.
@@ -54,17 +60,25 @@ pub async fn serve(caller: &Caller<'_>, request: Request, context: Context) -> R
         let reply = context.invalid("there is no task with this id", "unknown_task");
         Ok(reply.into_response())
     };
-    let Some(task) = open(&context, &token) else { return unknown(&context) };
+    let Some(Carried { task, place }) = open(&context, &token) else { return unknown(&context) };
     let Some(target) = gateway.target(&task.target) else { return unknown(&context) };
+    if let Some(place) = place {
+        let known = Known { token, task, place };
+        return Ok(legacy::serve(&Desk::of(caller), &context, &params, &known).await?.into_response());
+    }
     let Some(exchange) = target.modern().filter(|_| carried(&context, &task.target)) else {
-        // It has been there: it may be back when the target was asked again.
-        gateway.wants_resync(&task.target.as_ref().into());
-        let text = format!("target `{}` does not offer tasks now; it is being asked again", task.target);
-        return Ok(context.failed(&text).into_response());
+        return Ok(not_offered(&context, &task.target).into_response());
     };
     let routed = Routed { target: task.target.as_ref().into(), exposed: token, name: task.id, headers: None };
     let pass = Pass::new(caller, context, &params, routed, exchange)?;
     Begun::Passes(Box::new(pass)).answer(caller.gateway.streaming).await
+}
+
+/// It has been there: it may be back when the target was asked again.
+fn not_offered(context: &Context, target: &str) -> Reply {
+    context.served.gateway.wants_resync(&target.into());
+    let text = "it does not offer tasks now; it is being asked again";
+    context.target_failed(target, text, "protocol", &text)
 }
 
 /// The refusal of a request that uses the extension and does not declare it.

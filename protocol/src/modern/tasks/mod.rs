@@ -4,10 +4,15 @@
 //! A target's id could be guessed, or be the same at two targets, so clients never see it: theirs is sealed, and opens
 //! at the same gateway for the same principal alone.
 
+mod carried;
+pub mod legacy;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+pub use self::carried::{Carried, Place};
 
 use super::profile;
 use crate::json::RawJson;
@@ -62,6 +67,9 @@ pub enum TaskError {
     /// Too long to travel in a header.
     #[error("a `taskId` that is too long")]
     TooLong,
+    /// No status, or one that no revision has.
+    #[error("a task without a readable `status`")]
+    NoStatus,
 }
 
 // === impl Task ===
