@@ -1,11 +1,17 @@
 //! Arguments, as clap derives them. The help texts teach by example.
 
+pub mod control;
+pub mod gateway;
+pub mod target;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+use self::gateway::GatewayArgs;
+use self::target::TargetArgs;
 use crate::client::Era;
 use crate::config::{self, Config, ConfigErrors, Flags, LogFormat, Naming};
 
@@ -51,6 +57,10 @@ pub enum Command {
     Sessions(SessionsArgs),
     /// Synchronise the catalogues of a running gateway with its targets.
     Sync(SyncArgs),
+    /// Create, list, change and delete gateways of a control plane.
+    Gateway(GatewayArgs),
+    /// Create, list, change, synchronise and delete targets of such gateways.
+    Target(TargetArgs),
     /// Print the JSON Schema of the configuration.
     Schema,
     /// Turn an mcpServers file (Claude, Cursor, VS Code) into targets.
@@ -99,6 +109,9 @@ pub struct SourceArgs {
     /// How names are made [default: plain for one target, prefixed for several].
     #[arg(long, value_enum, help_heading = "Without a file")]
     pub naming: Option<Naming>,
+    /// Let everyone who reaches the listener call, on an address that is not loopback.
+    #[arg(long, help_heading = "Without a file", conflicts_with = "config")]
+    pub allow_anonymous: bool,
     /// The address and port to listen on; wins over the file [default: 127.0.0.1:8080].
     #[arg(short, long, value_name = "ADDRESS:PORT", value_parser = address)]
     pub listen: Option<SocketAddr>,
@@ -367,7 +380,8 @@ impl SourceArgs {
         if let Some(file) = self.file() {
             let mut config = config::load(file)?;
             self.overrule(&mut config);
-            return Ok(config);
+            let exposed = config::exposed(&config);
+            return if exposed.is_empty() { Ok(config) } else { Err(config::ConfigErrors(exposed)) };
         }
         let imported = match &self.mcp_servers {
             Some(file) => {
@@ -383,6 +397,7 @@ impl SourceArgs {
             path: self.path.clone(),
             data_dir: self.data_dir.clone(),
             naming: self.naming,
+            allow_anonymous: self.allow_anonymous,
         })
     }
 

@@ -132,7 +132,7 @@ fn suggestion(similar: &Option<String>) -> String {
 }
 
 /// An error with its causes, each said once.
-fn chain(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -19,7 +19,8 @@ mod transport;
 
 pub use arguments::arguments_from;
 pub use call::{call, call_until};
-pub use console::Console;
+pub use console::{Console, printable};
 pub use error::ClientError;
+pub(crate) use error::chain;
 pub use list::list;
 pub use options::{CallOptions, Endpoint, Era, ListOptions, Outcome, Output};

@@ -1,12 +1,15 @@
 //! The commands of the command line.
 
 mod check;
+mod control;
 mod data;
 mod demo;
+mod gateway;
 mod serve;
 mod sessions;
 mod sync;
 mod talk;
+mod target;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -33,6 +36,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Check(args) => system.block_on(check::run(args)),
         Command::Sessions(args) => system.block_on(sessions::run(args)),
         Command::Sync(args) => system.block_on(sync::run(args)),
+        Command::Gateway(args) => system.block_on(gateway::run(args)),
+        Command::Target(args) => system.block_on(target::run(args)),
         Command::Export(args) => system.block_on(data::export(args)),
         Command::ImportData(args) => system.block_on(data::import(args)),
         Command::Schema => finish(cli::schema(&mut std::io::stdout())),

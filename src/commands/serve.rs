@@ -36,6 +36,9 @@ pub(super) async fn start(config: Config, watch: Option<Watched>, on_ready: Box<
 /// One line for each endpoint, on stdout, so that a program that starts the gateway learns the port.
 fn print_ready(ready: &Ready) {
     let mut out = std::io::stdout().lock();
+    if let Some(control) = &ready.control {
+        let _ = writeln!(out, "control plane: {control}");
+    }
     for (path, gateway) in &ready.endpoints {
         let _ = writeln!(out, "{gateway}: {}{path}", ready.base_url);
     }

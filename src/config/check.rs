@@ -7,7 +7,7 @@ use serde_json::{Map, Number, Value};
 
 use super::error::{ConfigError, KeyPath, Position};
 use super::expand::{ExpandError, Lookup, expand, has_reference};
-use super::schema::{choices, is_type, resolve};
+use super::schema::{choices, is_type, resolve, tagged};
 use super::tree::{Entry, Kind, Node, Scalar};
 use super::units::Format;
 
@@ -44,8 +44,14 @@ impl<'a> Checker<'a> {
 
     fn node(&mut self, schema: &'a Value, node: &Node, path: &KeyPath) -> Option<Value> {
         let schema = resolve(self.root, schema);
+        if *schema == Value::Bool(true) {
+            return Some(node.as_it_stands());
+        }
         if let Some(alternatives) = schema.get("anyOf").and_then(Value::as_array) {
             return self.alternative(alternatives, node, path);
+        }
+        if let (Some(alternatives), Kind::Mapping(entries)) = (tagged(schema), &node.kind) {
+            return self.tagged(&alternatives, node, entries, path);
         }
         match &node.kind {
             Kind::Mapping(entries) if is_type(schema, "object") => self.mapping(schema, node, entries, path),
@@ -54,7 +60,9 @@ impl<'a> Checker<'a> {
                 let check = |(at, item): (usize, &Node)| self.node(each, item, &path.index(at)).unwrap_or(Value::Null);
                 Some(Value::Array(items.iter().enumerate().map(check).collect()))
             }
-            Kind::Scalar(scalar) if !is_type(schema, "object") && !is_type(schema, "array") => {
+            Kind::Scalar(scalar)
+                if !is_type(schema, "object") && !is_type(schema, "array") && tagged(schema).is_none() =>
+            {
                 self.scalar(schema, node, scalar, path)
             }
             _ => {
@@ -121,6 +129,34 @@ impl<'a> Checker<'a> {
             None => format!("known here: {}", known.join(", ")),
         };
         self.error(entry.position, path, format!("unknown key `{}`", entry.key)).remedy = Some(remedy);
+    }
+
+    /// One of several mappings, told apart by the value of their key `type`.
+    fn tagged(
+        &mut self,
+        alternatives: &[(&'a str, &'a Value)],
+        node: &Node,
+        entries: &[Entry],
+        path: &KeyPath,
+    ) -> Option<Value> {
+        let known: Vec<Value> = alternatives.iter().map(|(tag, _)| Value::from(*tag)).collect();
+        let Some(entry) = entries.iter().find(|entry| entry.key == "type" && !entry.value.is_null()) else {
+            let names: Vec<&str> = alternatives.iter().map(|(tag, _)| *tag).collect();
+            self.error(node.position, &path.key("type"), "the key `type` is missing").remedy =
+                Some(format!("one of: {}", names.join(", ")));
+            return None;
+        };
+        let path_of_type = path.key("type");
+        let Kind::Scalar(scalar) = &entry.value.kind else {
+            let message = format!("expected text, found {}", entry.value.describe());
+            self.error(entry.value.position, &path_of_type, message);
+            return None;
+        };
+        let text = self.expand(&entry.value, scalar, &path_of_type)?;
+        let choices: Vec<(&Value, Option<&str>)> = known.iter().map(|value| (value, None)).collect();
+        let tag = self.choice(&choices, &entry.value, text, &path_of_type)?;
+        let (_, schema) = alternatives.iter().find(|(known, _)| tag == *known)?;
+        self.mapping(schema, node, entries, path)
     }
 
     /// One of several mappings, told apart by the key that only it requires, or a fixed value.
@@ -268,7 +304,7 @@ fn wanted(schema: &Value) -> String {
         Some(Format::Network) => "a network",
         Some(Format::Address) => "an address with a port",
         Some(Format::HttpUrl) => "an http or https URL",
-        None if is_type(schema, "object") => "a mapping",
+        None if is_type(schema, "object") || tagged(schema).is_some() => "a mapping",
         None if is_type(schema, "array") => "a list",
         None if is_type(schema, "boolean") => "true or false",
         None if is_type(schema, "integer") => "a whole number",

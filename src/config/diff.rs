@@ -74,10 +74,13 @@ macro_rules! differing {
 #[must_use]
 pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     let mut changes = Vec::new();
-    let restart = differing!(old, new, [listen, public_url, data_dir, durability, log, limits]);
+    let restart = differing!(old, new, [listen, public_url, data_dir, durability, log, limits, control]);
     changes.extend(restart.into_iter().map(|key| Change::NeedsRestart { key }));
-    let at_once =
-        differing!(old, new, [allow_private_networks, allowed_origins, allowed_hosts, body_limit, shutdown_timeout]);
+    let at_once = differing!(
+        old,
+        new,
+        [allow_private_networks, allowed_origins, allowed_hosts, body_limit, shutdown_timeout, endpoints, aws]
+    );
     changes.extend(at_once.into_iter().map(|key| Change::SettingChanged { key }));
     for gateway in names(old.gateways.iter().map(|one| &one.name), new.gateways.iter().map(|one| &one.name)) {
         match (old.gateway(gateway), new.gateway(gateway)) {
@@ -94,7 +97,25 @@ fn same_gateway(old: &GatewayConfig, new: &GatewayConfig, changes: &mut Vec<Chan
     let mut keys = differing!(
         old,
         new,
-        [naming, listing, sessions, streaming, keep_alive, sse_polling, instructions, api_keys, max_name_length]
+        [
+            naming,
+            listing,
+            sessions,
+            streaming,
+            keep_alive,
+            sse_polling,
+            instructions,
+            authorizer,
+            allow_anonymous,
+            exception_level,
+            supported_versions,
+            pagination,
+            hosts,
+            api_keys,
+            interceptors,
+            max_name_length,
+            calls_per_second
+        ]
     );
     // Writing the default path out changes nothing.
     if old.endpoint_path() != new.endpoint_path() {
@@ -132,6 +153,10 @@ fn target_keys(old: &TargetConfig, new: &TargetConfig) -> Vec<&'static str> {
             idle_timeout,
             message_limit,
             resource_priority,
+            synchronisation,
+            listing,
+            tools,
+            pass,
             required
         ]
     )
@@ -149,7 +174,7 @@ impl Change {
     pub fn reconnects(&self) -> bool {
         match self {
             Self::TargetChanged { keys, .. } => {
-                keys.iter().any(|key| !matches!(*key, "affinity" | "resource_priority" | "required"))
+                keys.iter().any(|key| !matches!(*key, "affinity" | "resource_priority" | "required" | "listing"))
             }
             Self::TargetAdded { .. } | Self::TargetRemoved { .. } => true,
             _ => false,

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::schema::{choices, is_type, resolve, schema};
+use super::schema::{choices, is_type, resolve, schema, tagged};
 use super::units::Format;
 
 const INTRODUCTION: &str = "\
@@ -62,6 +62,8 @@ impl<'a> Page<'a> {
         }
         self.text.push_str("| key | value | default | what |\n|---|---|---|---|\n");
         let mut keys: Vec<&String> = properties.keys().collect();
+        // Its value is in the title.
+        keys.retain(|key| *key != "type" || properties[key.as_str()].get("const").is_none());
         keys.sort_by_key(|key| (!required.contains(&key.as_str()), key.as_str()));
         for key in &keys {
             let property = &properties[key.as_str()];
@@ -83,6 +85,15 @@ impl<'a> Page<'a> {
             let items = resolve(self.root, schema.get("items").unwrap_or(&Value::Null));
             let name = format!("{name}[]");
             self.section(&name, &format!("`{name}`"), items);
+            return;
+        }
+        if let Some(alternatives) = tagged(schema) {
+            for (tag, alternative) in alternatives {
+                let keys = alternative.get("properties").and_then(Value::as_object).map_or(0, serde_json::Map::len);
+                if keys > 1 {
+                    self.section(&name, &format!("`{name}` with `type: {tag}`"), alternative);
+                }
+            }
             return;
         }
         let Some(alternatives) = schema.get("anyOf").and_then(Value::as_array) else {
@@ -108,6 +119,9 @@ impl<'a> Page<'a> {
                 }
             }
             return kinds.join(" or ");
+        }
+        if tagged(schema).is_some() {
+            return "mapping".to_owned();
         }
         if let Some(choices) = choices(schema) {
             return choices.iter().map(|(value, _)| code(value)).collect::<Vec<_>>().join(", ");
@@ -159,6 +173,11 @@ fn what(property: &Value, inner: &Value) -> String {
         .flatten()
         .filter_map(|(value, says)| Some(format!("{}: {}", code(value), one_line(says?))))
         .collect();
+    let kinds = tagged(inner)
+        .into_iter()
+        .flatten()
+        .filter_map(|(tag, one)| Some(format!("`type: {tag}`: {}", one_line(one.get("description")?.as_str()?))));
+    let described: Vec<String> = described.into_iter().chain(kinds).collect();
     if !described.is_empty() {
         text = format!("{text}<br>{}", described.join("<br>"));
     }

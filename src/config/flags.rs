@@ -29,6 +29,8 @@ pub struct Flags {
     pub data_dir: Option<PathBuf>,
     /// How names are made: plain for one target, prefixed for several, by default.
     pub naming: Option<Naming>,
+    /// Everyone who reaches the listener may call.
+    pub allow_anonymous: bool,
 }
 
 /// Makes a configuration of flags. Loopback targets are allowed: this mode is for a person at a machine.
@@ -43,6 +45,7 @@ pub fn from_flags(flags: &Flags) -> Result<Config, ConfigErrors> {
     }
     gateway.targets.extend(flags.imported.iter().cloned());
     gateway.path = Some(flags.path.clone().unwrap_or_else(|| GATEWAY_PATH.to_owned()));
+    gateway.allow_anonymous = flags.allow_anonymous;
     let usual = if gateway.targets.len() == 1 { Naming::Plain } else { Naming::Prefixed };
     gateway.naming = flags.naming.unwrap_or(usual);
     let defaults = Config::default();
@@ -106,6 +109,16 @@ mod tests {
         assert_eq!(http.url.url().as_str(), "http://127.0.0.1:3001/mcp?a=b");
         let networks: Vec<_> = config.allow_private_networks.iter().map(ToString::to_string).collect();
         assert_eq!(networks, ["127.0.0.0/8", "::1/128"]);
+    }
+
+    #[test]
+    fn an_open_listener_must_be_meant() {
+        let open = |allow_anonymous| {
+            let listen = Some("0.0.0.0:8080".parse().unwrap());
+            from_flags(&Flags { targets: vec!["a=http://h/mcp".into()], listen, allow_anonymous, ..Flags::default() })
+        };
+        assert!(open(false).unwrap_err().to_string().contains("--allow-anonymous"));
+        assert!(open(true).is_ok());
     }
 
     #[test]

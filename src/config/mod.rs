@@ -18,7 +18,8 @@ pub mod load;
 pub mod model;
 pub mod schema;
 pub mod secret;
-pub mod tree;
+pub mod tools;
+mod tree;
 pub mod units;
 pub mod validate;
 pub mod watch;
@@ -28,12 +29,13 @@ pub use error::{ConfigError, ConfigErrors, KeyPath, Position};
 pub use flags::{Flags, from_flags};
 pub use load::{load, parse};
 pub use model::{
-    Affinity, ApiKey, Config, Durability, Era, EventLimits, GatewayConfig, HttpTarget, Limits, Listing, LogConfig,
-    LogFormat, McpConfig, Naming, ProcessMode, SessionSettings, Sessions, SsePolling, StdioTarget, TargetConfig,
-    Transport,
+    AccessKey, Affinity, ApiKey, Authorizer, AwsConfig, ClaimOperator, ClaimType, Config, ControlConfig, CustomClaim,
+    Durability, Era, EventLimits, ExceptionLevel, GatewayConfig, HttpTarget, InterceptionPoint, InterceptorConfig,
+    JwtAuthorizer, Limits, Listing, LogConfig, LogFormat, McpConfig, Naming, Pass, ProcessMode, Quotas,
+    SessionSettings, Sessions, SsePolling, StdioTarget, Synchronisation, TargetConfig, Transport,
 };
 pub use schema::schema;
 pub use secret::Secret;
 pub use units::Endpoint;
-pub use validate::{advice, validate};
+pub use validate::{advice, exposed, validate};
 pub use watch::watch;

@@ -12,7 +12,6 @@ pub fn schema() -> Value {
     let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<Config>();
     schema.insert("title".to_owned(), "sessiongate configuration".into());
     // `Config` has a default for every field, so that code can begin with one; a file without gateways is none.
-    schema.insert("required".to_owned(), serde_json::json!(["gateways"]));
     let mut schema = schema.to_value();
     if let Some(gateways) = schema.pointer_mut("/properties/gateways").and_then(Value::as_object_mut) {
         gateways.remove("default");
@@ -58,6 +57,13 @@ pub fn choices(schema: &Value) -> Option<Vec<(&Value, Option<&str>)>> {
         }
     }
     Some(all)
+}
+
+/// The mappings that a schema lists by the value of their key `type`, if it is such a list.
+#[must_use]
+pub fn tagged(schema: &Value) -> Option<Vec<(&str, &Value)>> {
+    let tag = |one| Some((Value::pointer(one, "/properties/type/const")?.as_str()?, one));
+    schema.get("oneOf")?.as_array()?.iter().map(tag).collect()
 }
 
 /// Whether a schema's `type` is, or includes, this one.

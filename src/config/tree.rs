@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use serde_json::Value;
 use serde_saphyr::granit_parser::{Event, Marker, Parser, ScalarStyle};
 
 use super::error::{ConfigError, KeyPath, Position, Step};
@@ -52,7 +53,7 @@ pub struct Entry {
 
 /// Nodes of a document, aliases counted each time.
 const MAX_NODES: usize = 200_000;
-/// Levels of nesting. Nothing in the configuration needs ten.
+/// Levels of nesting. Nothing needs ten, but the schema of a declared tool.
 const MAX_DEPTH: usize = 64;
 
 /// Reads one YAML document. The error is the first problem: after it, the structure is unknown.
@@ -239,6 +240,27 @@ impl Node {
         matches!(&self.kind, Kind::Scalar(scalar) if scalar.is_null())
     }
 
+    /// As JSON, by the core schema of YAML 1.2, for what no schema leads: references to variables are text like any other.
+    #[must_use]
+    pub fn as_it_stands(&self) -> Value {
+        match &self.kind {
+            Kind::Sequence(items) => Value::Array(items.iter().map(Self::as_it_stands).collect()),
+            Kind::Mapping(entries) => {
+                entries.iter().map(|entry| (entry.key.clone(), entry.value.as_it_stands())).collect()
+            }
+            Kind::Scalar(scalar) if scalar.is_null() => Value::Null,
+            Kind::Scalar(Scalar { text, plain }) => match text.as_str() {
+                "true" | "True" | "TRUE" if *plain => Value::Bool(true),
+                "false" | "False" | "FALSE" if *plain => Value::Bool(false),
+                number if *plain => match serde_json::from_str(number) {
+                    Ok(Value::Number(number)) => Value::Number(number),
+                    _ => Value::String(number.to_owned()),
+                },
+                text => Value::String(text.to_owned()),
+            },
+        }
+    }
+
     fn size(&self) -> usize {
         1 + match &self.kind {
             Kind::Scalar(_) => 0,
@@ -287,5 +309,19 @@ fn syntax_error(text: &str, at: Position, info: &str) -> ConfigError {
         error.remedy("put a reference inside {…} or […] into quotes: \"${NAME}\"")
     } else {
         error.remedy("check the indentation and the quotes of this line and the one before it")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_schema_leads_keeps_its_types() {
+        let text = "{a: [1, -2.5, 1e3, '1', yes, true, 'true', ~, 0x10, ''], \"$ref\": \"#/$defs/${X}\", d: {}}";
+        let expected = serde_json::json!({
+            "a": [1, -2.5, 1e3, "1", "yes", true, "true", null, "0x10", ""], "$ref": "#/$defs/${X}", "d": {}
+        });
+        assert_eq!(parse(text).unwrap().as_it_stands(), expected);
     }
 }

@@ -1,13 +1,21 @@
 //! Rules that a schema cannot say: ranges of durations, names, and what must be unique.
 
+mod inbound;
+mod outgoing;
+
 use std::collections::HashMap;
 use std::time::Duration;
+
+use sessiongate_protocol::Revision;
 
 use super::error::{ConfigError, KeyPath};
 use super::model::{
     Affinity, Config, GatewayConfig, HttpTarget, Listing, McpConfig, Sessions, StdioTarget, TargetConfig,
 };
+use super::tools;
 use super::units::{duration_text, size_text};
+
+pub use inbound::exposed;
 
 /// Paths that the process answers itself.
 const RESERVED_PATHS: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/.well-known"];
@@ -34,7 +42,9 @@ pub fn validate(config: &Config) -> Vec<ConfigError> {
     let mut rules = Rules::default();
     let root = KeyPath::default();
     rules.process(config, &root);
-    if config.gateways.is_empty() {
+    rules.outgoing(config, &root);
+    rules.inbound(config, &root);
+    if config.gateways.is_empty() && config.control.is_none() {
         rules.say(root.key("gateways"), "there is no gateway", "add one with a name and a target");
     }
     let mut names = HashMap::new();
@@ -53,14 +63,7 @@ pub fn validate(config: &Config) -> Vec<ConfigError> {
 #[must_use]
 pub fn advice(config: &Config) -> Vec<String> {
     let mut all = Vec::new();
-    let open = !config.listen.ip().is_loopback();
     for gateway in &config.gateways {
-        if open && gateway.api_keys.is_empty() {
-            all.push(format!(
-                "gateway `{}` is open to everyone who reaches {}: it has no api_keys",
-                gateway.name, config.listen
-            ));
-        }
         for key in gateway.api_keys.iter().filter(|key| key.key.expose().len() < 16) {
             all.push(format!(
                 "the api key `{}` of gateway `{}` is short: `openssl rand -hex 32` makes a good one",
@@ -166,6 +169,14 @@ impl Rules {
         }
         self.sessions(gateway, path);
         self.api_keys(gateway, &path.key("api_keys"));
+        self.interceptors(gateway, &path.key("interceptors"));
+        for (at, version) in gateway.supported_versions.iter().enumerate() {
+            if Revision::parse(version).is_none() {
+                let known: Vec<&str> = Revision::ALL.iter().map(|revision| revision.as_str()).collect();
+                let path = path.key("supported_versions").index(at);
+                self.say(path, format!("`{version}` is no revision of MCP"), format!("take {}", known.join(", ")));
+            }
+        }
         if gateway.targets.is_empty() {
             self.say(path.key("targets"), "there is no target", "add one with a name and `mcp`");
         }
@@ -180,7 +191,7 @@ impl Rules {
                 self.say(path.key("name"), message, "shorten it, or raise max_name_length");
             }
             self.target(target, &path);
-            self.affinity(target, gateway.listing, &path.key("affinity"));
+            self.affinity(target, target.listing.unwrap_or(gateway.listing), &path.key("affinity"));
         }
     }
 
@@ -240,7 +251,14 @@ impl Rules {
         self.lasts(path.key("initialize_timeout"), target.initialize_timeout, seconds(1), minutes(10));
         self.lasts(path.key("idle_timeout"), target.idle_timeout, seconds(1), minutes(8 * 60));
         self.within(path.key("message_limit"), target.message_limit, (1024, 1 << 30), size_text);
-        self.within(path.key("resource_priority"), target.resource_priority, (1, 1000), |value| value.to_string());
+        self.within(path.key("resource_priority"), target.resource_priority, (0, 1000), |value| value.to_string());
+        for (at, what, remedy) in tools::faults(target.tools.as_deref().unwrap_or_default()) {
+            self.say(path.key("tools").index(at), what, remedy);
+        }
+        if target.tools.is_some() && target.listing == Some(Listing::Dynamic) {
+            let message = "is dynamic, and `tools` says what there is";
+            self.say(path.key("listing"), message, "take one of them away");
+        }
         match &target.mcp {
             McpConfig::Http(http) => self.http(http, &path.key("mcp")),
             McpConfig::Stdio(stdio) => self.stdio(stdio, &path.key("mcp")),

@@ -6,10 +6,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ipnet::IpNet;
+use sessiongate_actors::catalogue::TargetCatalogue;
+use sessiongate_actors::clock;
 use sessiongate_actors::settings::{
-    Affinity, EventLogBounds, GatewaySettings, Listing, MAX_TIMEOUT, Naming, SessionSettings, TargetSettings,
+    Affinity, EventLogBounds, ExceptionLevel, GatewaySettings, Listing, MAX_TIMEOUT, Naming, SessionSettings,
+    TargetSettings,
 };
-use sessiongate_actors::supervisor::TargetPlan;
+use sessiongate_actors::supervisor::{Synchronisation, TargetPlan};
+use sessiongate_protocol::RawJson;
 use sessiongate_targets::{
     AddressPolicy, Hello, HttpClients, HttpOptions, HttpTarget, HttpTargetOptions, Link, LinkSink, ProcessBound,
     ProcessMode, SavedLink, SecretEnv, SecretHeaders, StdioTarget, StdioTargetOptions, Target, TargetEra, TargetError,
@@ -31,9 +35,11 @@ pub(super) fn settings(gateway: &GatewayConfig) -> GatewaySettings {
             config::Naming::Prefixed => Naming::Prefixed,
             config::Naming::Plain => Naming::Plain,
         },
-        listing: match gateway.listing {
-            config::Listing::Default => Listing::Default,
-            config::Listing::Dynamic => Listing::Dynamic,
+        listing: listing(gateway.listing),
+        pagination: gateway.pagination,
+        exceptions: match gateway.exception_level {
+            config::ExceptionLevel::Debug => ExceptionLevel::Debug,
+            config::ExceptionLevel::General => ExceptionLevel::General,
         },
         instructions: gateway.instructions.clone(),
         max_name_length: gateway.max_name_length.map(usize::from),
@@ -61,18 +67,29 @@ pub(super) fn settings(gateway: &GatewayConfig) -> GatewaySettings {
     }
 }
 
+fn listing(listing: config::Listing) -> Listing {
+    match listing {
+        config::Listing::Default => Listing::Default,
+        config::Listing::Dynamic => Listing::Dynamic,
+    }
+}
+
 /// How a gateway's streams behave.
 pub(super) fn timing(gateway: &GatewayConfig) -> StreamTiming {
     StreamTiming {
         keep_alive: gateway.keep_alive,
         retry: gateway.sse_polling.as_ref().map_or(RETRY, |polling| polling.retry),
         close_after: gateway.sse_polling.as_ref().map(|polling| polling.close_after),
+        until: None,
     }
 }
 
 /// Makes targets, and remembers what it made them of: a target that is configured as before is the same target.
 pub(super) struct Builder {
-    known: HashMap<(String, String), Known>,
+    /// By gateway and target.
+    known: HashMap<String, HashMap<String, Known>>,
+    /// Connections are shared by all targets that may reach the same addresses with the same patience.
+    clients: Vec<(Vec<IpNet>, Duration, HttpClients)>,
     next: u64,
     processes: ProcessBound,
 }
@@ -82,14 +99,24 @@ struct Known {
     networks: Vec<IpNet>,
     fingerprint: u64,
     target: Arc<dyn Target>,
+    /// Of its configuration, where that says what it offers.
+    fixed: Option<Arc<TargetCatalogue>>,
 }
+
+/// What a plan is made of.
+type Made = (u64, Arc<dyn Target>, Option<Arc<TargetCatalogue>>);
 
 // === impl Builder ===
 
 impl Builder {
     /// With the bounds of a configuration.
     pub(super) fn new(config: &Config) -> Self {
-        Self { known: HashMap::new(), next: 0, processes: ProcessBound::new(config.limits.stdio_processes as usize) }
+        Self {
+            known: HashMap::new(),
+            clients: Vec::new(),
+            next: 0,
+            processes: ProcessBound::new(config.limits.stdio_processes as usize),
+        }
     }
 
     /// The targets of a gateway. One that cannot be made (its URL names an address that is not allowed) is left out
@@ -97,39 +124,7 @@ impl Builder {
     pub(super) fn plans(&mut self, config: &Config, gateway: &GatewayConfig) -> Vec<TargetPlan> {
         let mut plans = Vec::new();
         for target in &gateway.targets {
-            let key = (gateway.name.clone(), target.name.clone());
-            let same = self
-                .known
-                .get(&key)
-                .filter(|known| known.config == *target && known.networks == config.allow_private_networks);
-            let (fingerprint, made) = match same {
-                Some(known) => (known.fingerprint, known.target.clone()),
-                None => match self.make(config, target) {
-                    Ok(made) => {
-                        self.next += 1;
-                        let known = Known {
-                            config: target.clone(),
-                            networks: config.allow_private_networks.clone(),
-                            fingerprint: self.next,
-                            target: made.clone(),
-                        };
-                        self.known.insert(key, known);
-                        (self.next, made)
-                    }
-                    Err(error) => {
-                        tracing::error!(gateway = gateway.name, target_name = target.name, %error, detail = ?error, "target cannot be used");
-                        match self.known.get(&key) {
-                            // As with a file that cannot be read: what worked goes on.
-                            Some(known) => (known.fingerprint, known.target.clone()),
-                            None => {
-                                self.next += 1;
-                                let broken: Arc<dyn Target> = Arc::new(Broken { name: target.name.clone(), error });
-                                (self.next, broken)
-                            }
-                        }
-                    }
-                },
-            };
+            let (fingerprint, made, fixed) = self.made(config, gateway, target);
             let settings = TargetSettings {
                 name: target.name.as_str().into(),
                 call_timeout: target.timeout,
@@ -141,27 +136,85 @@ impl Builder {
                     config::Affinity::Handle => Affinity::Handle,
                     config::Affinity::Header(name) => Affinity::Header(name.to_ascii_lowercase().into()),
                 },
+                listing: target.listing.map(listing),
             };
-            plans.push(TargetPlan { settings, target: made, fingerprint });
+            let synchronisation = match target.synchronisation {
+                config::Synchronisation::Automatic => Synchronisation::Automatic,
+                config::Synchronisation::Manual => Synchronisation::Manual,
+            };
+            plans.push(TargetPlan { settings, target: made, fingerprint, synchronisation, fixed });
         }
         plans
     }
 
-    /// Forgets targets that are no longer configured, with their connections and secrets.
-    pub(super) fn keep_only(&mut self, config: &Config) {
-        self.known.retain(|(gateway, target), _| {
-            config.gateway(gateway).is_some_and(|gateway| gateway.target(target).is_some())
-        });
+    /// The target as it was, where it is configured as before.
+    fn made(&mut self, config: &Config, gateway: &GatewayConfig, target: &TargetConfig) -> Made {
+        let known = self.known.get(&gateway.name).and_then(|known| known.get(&target.name));
+        let same = known.filter(|known| known.config == *target && known.networks == config.allow_private_networks);
+        if let Some(known) = same {
+            return known.plan();
+        }
+        match self.make(config, target) {
+            Ok(made) => {
+                self.next += 1;
+                let known = Known {
+                    config: target.clone(),
+                    networks: config.allow_private_networks.clone(),
+                    fingerprint: self.next,
+                    target: made,
+                    fixed: fixed(target),
+                };
+                let plan = known.plan();
+                self.known.entry(gateway.name.clone()).or_default().insert(target.name.clone(), known);
+                plan
+            }
+            Err(error) => {
+                tracing::error!(gateway = gateway.name, target_name = target.name, %error, detail = ?error, "target cannot be used");
+                match self.known.get(&gateway.name).and_then(|known| known.get(&target.name)) {
+                    // As with a file that cannot be read: what worked goes on.
+                    Some(known) => known.plan(),
+                    None => {
+                        self.next += 1;
+                        (self.next, Arc::new(Broken { name: target.name.clone(), error }), fixed(target))
+                    }
+                }
+            }
+        }
     }
 
-    fn make(&self, config: &Config, target: &TargetConfig) -> Result<Arc<dyn Target>, TargetError> {
+    /// Forgets what is no longer among a gateway's targets, with its connections and secrets.
+    pub(super) fn keep_only(&mut self, gateway: &GatewayConfig) {
+        if let Some(known) = self.known.get_mut(&gateway.name) {
+            known.retain(|target, _| gateway.target(target).is_some());
+        }
+    }
+
+    /// Forgets the targets of a gateway.
+    pub(super) fn forget(&mut self, gateway: &str) {
+        self.known.remove(gateway);
+    }
+
+    /// A target that is only looked at.
+    pub(super) fn probe(&mut self, config: &Config, target: &TargetConfig) -> Result<Arc<dyn Target>, TargetError> {
+        self.make(config, target)
+    }
+
+    fn clients(&mut self, networks: &[IpNet], connect: Duration) -> Result<HttpClients, TargetError> {
+        // What was allowed before is no longer.
+        self.clients.retain(|(known, ..)| known == networks);
+        if let Some((.., clients)) = self.clients.iter().find(|(_, patience, _)| *patience == connect) {
+            return Ok(clients.clone());
+        }
+        let policy = AddressPolicy { allowed: networks.to_vec() };
+        let clients = HttpClients::new(HttpOptions { policy, connect, ..HttpOptions::default() })?;
+        self.clients.push((networks.to_vec(), connect, clients.clone()));
+        Ok(clients)
+    }
+
+    fn make(&mut self, config: &Config, target: &TargetConfig) -> Result<Arc<dyn Target>, TargetError> {
         match &target.mcp {
             McpConfig::Http(http) => {
-                let clients = HttpClients::new(HttpOptions {
-                    policy: AddressPolicy { allowed: config.allow_private_networks.clone() },
-                    connect: target.connect_timeout,
-                    ..HttpOptions::default()
-                })?;
+                let clients = self.clients(&config.allow_private_networks, target.connect_timeout)?;
                 let headers = http.headers.iter().map(|(name, value)| (name.clone(), value.expose().to_owned()));
                 let headers =
                     SecretHeaders::new(headers).map_err(|error| TargetError::Refused { detail: error.to_string() })?;
@@ -203,6 +256,20 @@ impl Builder {
             }
         }
     }
+}
+
+// === impl Known ===
+
+impl Known {
+    fn plan(&self) -> Made {
+        (self.fingerprint, self.target.clone(), self.fixed.clone())
+    }
+}
+
+/// What a target offers, where the configuration says it.
+fn fixed(target: &TargetConfig) -> Option<Arc<TargetCatalogue>> {
+    let tools = target.tools.as_ref()?.iter().filter_map(|tool| RawJson::from_serialize(tool).ok()).collect();
+    Some(Arc::new(TargetCatalogue::of_tools(tools, clock::now())))
 }
 
 fn era_of(target: &TargetConfig) -> TargetEra {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sessiongate_actors::directory::Principal;
 
+use super::access::Access;
 use crate::config::ApiKey;
 
 /// Keys by their hash: a look-up by hash takes no time that depends on how much of a key was guessed, and the table
@@ -17,7 +18,7 @@ pub struct ApiKeys {
 }
 
 /// Who may call which gateway.
-pub(super) struct KeyRing(HashMap<Arc<str>, ApiKeys>);
+pub(super) struct KeyRing(HashMap<Arc<str>, Arc<Access>>);
 
 // === impl ApiKeys ===
 
@@ -30,17 +31,19 @@ impl ApiKeys {
         Self { by_hash, holders }
     }
 
-    /// No key is needed.
+    /// There are none.
     pub fn is_empty(&self) -> bool {
         self.by_hash.is_empty()
     }
 
-    /// Whether a principal with this hash may still call.
+    /// Whether a principal with this hash holds a key.
     pub fn serves(&self, principal: &str) -> bool {
-        match self.is_empty() {
-            true => principal == Principal::anonymous().as_str(),
-            false => self.holders.contains(principal),
-        }
+        self.holders.contains(principal)
+    }
+
+    /// The hashes of all holders.
+    pub fn holders(&self) -> impl Iterator<Item = &str> {
+        self.holders.iter().map(|holder| &**holder)
     }
 
     /// Who holds this key.
@@ -52,13 +55,13 @@ impl ApiKeys {
 // === impl KeyRing ===
 
 impl KeyRing {
-    pub fn new(gateways: impl Iterator<Item = (Arc<str>, ApiKeys)>) -> Self {
+    pub fn new(gateways: impl Iterator<Item = (Arc<str>, Arc<Access>)>) -> Self {
         Self(gateways.collect())
     }
 
-    /// The gateway is served, but not to this principal.
+    /// The gateway is served, but certainly not to this principal.
     pub fn refuses(&self, gateway: &str, principal: &str) -> bool {
-        self.0.get(gateway).is_some_and(|keys| !keys.serves(principal))
+        self.0.get(gateway).is_some_and(|access| access.refuses(principal))
     }
 }
 

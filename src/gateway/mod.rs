@@ -1,18 +1,32 @@
 //! The gateways of this process: built from the configuration, changed by a reload, taken down in order.
 
+mod access;
+mod addresses;
 mod build;
 mod keys;
 mod log_writer;
+mod outgoing;
 mod places;
+mod rates;
 mod readiness;
 mod runtime;
 mod serve;
+mod table;
 mod telemetry;
+mod trust;
+mod versions;
 
+pub use access::{Access, Inbound, jwt_rules};
+pub use addresses::Addresses;
 pub use build::targets_of;
 pub use keys::ApiKeys;
+pub use outgoing::Outgoing;
 pub use places::{Place, Places};
+pub use rates::{Rate, Rates};
 pub use readiness::{Readiness, TargetReadiness};
-pub use runtime::{Runtime, Served};
+pub use runtime::{Attached, Origin, Runtime, Served};
 pub use serve::{Ready, ServeError, Serving, Watched, serve};
+pub use table::{Found, Table};
 pub use telemetry::init_logging;
+pub use trust::{INVOKE, Iam, Trust};
+pub use versions::Versions;

@@ -1,35 +1,53 @@
 //! What the doors of this process share.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::PrometheusHandle;
 use parking_lot::Mutex;
+use sessiongate_actors::catalogue::TargetCatalogue;
 use sessiongate_actors::directory::SessionDirectory;
 use sessiongate_actors::gateway::Gateway;
 use sessiongate_actors::session::core::EndReason;
 use sessiongate_actors::settings::GatewaySettings;
 use sessiongate_actors::supervisor::{RESYNC_QUEUE, TargetSupervisor};
+use sessiongate_actors::sync;
 use sessiongate_protocol::RawJson;
 use sessiongate_protocol::sealer::Sealer;
 use sessiongate_storage::{CatalogueStore, MemoryStore, SessionStore};
+use sessiongate_targets::TargetError;
 use tokio::sync::mpsc;
 
-use super::ApiKeys;
+use super::access::Access;
+use super::addresses::Addresses;
 use super::build::{self, Builder};
 use super::keys::KeyRing;
+use super::outgoing::Outgoing;
 use super::places::Places;
-use crate::config::{Config, Endpoint, GatewayConfig};
+use super::rates::{Rate, Rates};
+use super::table::{Found, Table};
+use super::trust::Trust;
+use super::versions::Versions;
+use crate::auth::policy::Policy;
+use crate::config::{Config, Endpoint, GatewayConfig, TargetConfig};
 use crate::http::{OriginGuard, StreamTiming, about};
+use crate::intercept::Interceptors;
 
 /// One gateway as the data plane serves it.
+#[derive(Clone)]
 pub struct Served {
     /// Sessions, targets, catalogue.
     pub gateway: Arc<Gateway>,
+    /// Who declared it.
+    pub origin: Origin,
+    /// The path of its endpoint.
+    pub path: Box<str>,
+    /// Hosts of its own, in lower case.
+    pub hosts: Box<[Box<str>]>,
     /// Who may call.
-    pub keys: ApiKeys,
+    pub access: Arc<Access>,
     /// Sessions are kept; else each request stands alone.
     pub sessions: bool,
     /// Answers may be streams.
@@ -38,21 +56,55 @@ pub struct Served {
     pub timing: StreamTiming,
     /// What the gateway says of itself.
     pub server_info: RawJson,
+    /// Code of the operator's that sees requests and answers.
+    pub interceptors: Option<Arc<Interceptors>>,
+    /// The revisions that it speaks with clients.
+    pub versions: Versions,
+    /// How many requests it takes; none is as many as come.
+    pub rate: Option<Arc<Rate>>,
+}
+
+/// A resource policy and what it is attached to.
+pub struct Attached {
+    /// The policy.
+    pub policy: Policy,
+    /// The ARN of the gateway.
+    pub resource: Box<str>,
+}
+
+/// Who declared a gateway: each source takes away only what it brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// The configuration file or the command line.
+    File,
+    /// The control plane.
+    Control,
 }
 
 /// The process.
 pub struct Runtime {
+    /// What holds for all gateways: networks, limits.
+    process: ArcSwap<Config>,
+    origins: Mutex<HashMap<String, Origin>>,
+    /// One change of gateways at a time.
+    changing: tokio::sync::Mutex<()>,
     directory: Arc<SessionDirectory>,
     sessions: Arc<dyn SessionStore>,
     catalogues: Arc<dyn CatalogueStore>,
     sealer: Arc<Sealer>,
+    /// Resource policies by gateway.
+    policies: ArcSwap<HashMap<String, Arc<Attached>>>,
     builder: Mutex<Builder>,
     supervisors: Mutex<HashMap<String, Arc<TargetSupervisor>>>,
-    table: ArcSwap<HashMap<String, Arc<Served>>>,
+    table: ArcSwap<Table>,
     guard: ArcSwap<OriginGuard>,
+    addresses: ArcSwap<Addresses>,
+    trust: ArcSwap<Trust>,
+    outgoing: Arc<Outgoing>,
     body_limit: std::sync::atomic::AtomicUsize,
     listens: Arc<Places>,
     passes: Arc<Places>,
+    rates: Rates,
     shutting_down: AtomicBool,
     /// The number of the newest walk through the stored sessions.
     walks: Arc<AtomicU64>,
@@ -73,18 +125,26 @@ impl Runtime {
         config: &Config,
     ) -> Self {
         Self {
+            process: ArcSwap::from_pointee(Config { gateways: Vec::new(), ..config.clone() }),
+            origins: Mutex::default(),
+            changing: tokio::sync::Mutex::default(),
             store_healthy,
             directory,
             sessions,
             catalogues,
             sealer,
+            policies: ArcSwap::default(),
             builder: Mutex::new(Builder::new(config)),
             supervisors: Mutex::default(),
             table: ArcSwap::default(),
             guard: ArcSwap::default(),
+            addresses: ArcSwap::default(),
+            trust: ArcSwap::from_pointee(Trust::new(config, None)),
+            outgoing: Outgoing::new(config),
             body_limit: Default::default(),
             listens: Places::listens(),
             passes: Places::passes(),
+            rates: Rates::new(config),
             shutting_down: AtomicBool::new(false),
             walks: Arc::default(),
             metrics: super::telemetry::install_metrics(),
@@ -102,39 +162,132 @@ impl Runtime {
             &config.allowed_origins,
         );
         self.guard.store(Arc::new(guard));
-        let mut table = HashMap::new();
-        for gateway in &config.gateways {
+        self.addresses.store(Arc::new(Addresses::new(config, listen)));
+        self.process.store(Arc::new(Config { gateways: Vec::new(), ..config.clone() }));
+        self.outgoing.apply(config);
+        let kept: HashSet<&str> = config.gateways.iter().map(|gateway| gateway.name.as_str()).collect();
+        let gone: Vec<String> = {
+            let origins = self.origins.lock();
+            let of_file = origins.iter().filter(|(_, origin)| **origin == Origin::File);
+            of_file.map(|(name, _)| name).filter(|name| !kept.contains(name.as_str())).cloned().collect()
+        };
+        self.change(Origin::File, &config.gateways, &gone).await;
+    }
+
+    /// Serves these gateways from now on as they are declared, and those of these names no more. Others go on
+    /// undisturbed, and so does what did not change.
+    pub async fn change(&self, origin: Origin, declared: &[GatewayConfig], gone: &[String]) {
+        let _alone = self.changing.lock().await;
+        let process = self.process.load_full();
+        let before = self.table.load_full();
+        let before: HashMap<&str, &Arc<Served>> = before.iter().map(|served| (&*served.gateway.name, served)).collect();
+        let (trust, addresses) = (self.trust_in(&process), self.addresses.load_full());
+        let mut changed = false;
+        let named: HashSet<&str> = declared.iter().map(|one| &*one.name).chain(gone.iter().map(|one| &**one)).collect();
+        let mut table: Vec<Arc<Served>> = Vec::with_capacity(before.len() + declared.len());
+        for served in before.values().filter(|served| !named.contains(&*served.gateway.name)) {
+            let access = served.access.moved(&served.gateway.name, &trust);
+            table.push(match Arc::ptr_eq(&access, &served.access) {
+                true => Arc::clone(served),
+                false => Arc::new(Served { access, ..Served::clone(served) }),
+            });
+        }
+        for gateway in declared {
             let settings = build::settings(gateway);
             self.forget_if_sessions_switched(gateway).await;
             let supervisor = self.supervisor(gateway, settings.clone());
-            let plans = self.builder.lock().plans(config, gateway);
+            let plans = self.builder.lock().plans(&process, gateway);
             supervisor.apply(settings, plans).await;
+            let last = before.get(&*gateway.name).map(|served| &served.access);
+            let id = (origin == Origin::Control).then_some(&*gateway.name);
+            let access = Access::new(gateway, addresses.resources(gateway, id), &trust, last);
+            changed |= last.is_none_or(|last| !Arc::ptr_eq(last, &access));
             let served = Served {
                 gateway: supervisor.gateway().clone(),
-                keys: ApiKeys::new(&gateway.api_keys),
+                origin,
+                path: gateway.endpoint_path().into(),
+                hosts: gateway.hosts.iter().map(|host| host.to_ascii_lowercase().into()).collect(),
+                access,
                 sessions: gateway.sessions.settings().is_some(),
                 streaming: gateway.streaming,
                 timing: build::timing(gateway),
                 server_info: RawJson::from_serialize(&about::server_info(supervisor.gateway()))
                     .unwrap_or(RawJson::EMPTY_OBJECT),
+                interceptors: Interceptors::of(gateway, &self.outgoing),
+                versions: Versions::new(&gateway.supported_versions),
+                rate: self.rates.of(&gateway.name, origin, gateway.calls_per_second),
             };
-            table.insert(gateway.endpoint_path().into_owned(), Arc::new(served));
+            table.push(Arc::new(served));
+            self.builder.lock().keep_only(gateway);
+            self.origins.lock().insert(gateway.name.clone(), origin);
         }
-        let served = table.values();
-        let keys = KeyRing::new(served.map(|served| (served.gateway.name.clone(), served.keys.clone())));
-        self.table.store(Arc::new(table));
-        self.builder.lock().keep_only(config);
-        self.end_without_key(keys).await;
-        let gone: Vec<Arc<TargetSupervisor>> = {
-            let mut supervisors = self.supervisors.lock();
-            let names: Vec<String> =
-                supervisors.keys().filter(|name| config.gateway(name).is_none()).cloned().collect();
-            names.iter().filter_map(|name| supervisors.remove(name)).collect()
-        };
-        for supervisor in gone {
-            supervisor.stop();
-            self.directory.gateway_removed(&supervisor.gateway().name).await;
+        let keys = KeyRing::new(table.iter().map(|served| (served.gateway.name.clone(), served.access.clone())));
+        self.table.store(Arc::new(Table::new(table.into_iter())));
+        // What was trusted before goes only now: whom both trust need not be asked again.
+        self.trust.store(trust);
+        if changed {
+            self.end_without_key(keys).await;
         }
+        for name in gone {
+            self.origins.lock().remove(name);
+            self.builder.lock().forget(name);
+            self.rates.forget(name);
+            let supervisor = self.supervisors.lock().remove(name);
+            if let Some(supervisor) = supervisor {
+                supervisor.stop();
+                self.directory.gateway_removed(&supervisor.gateway().name).await;
+            }
+        }
+    }
+
+    /// Who may call a gateway with this ARN, besides what its authorizer says.
+    pub fn set_policy(&self, gateway: &str, arn: &str, policy: Option<Policy>) {
+        let policy = policy.map(|policy| Arc::new(Attached { policy, resource: arn.into() }));
+        self.policies.rcu(|policies| {
+            let mut next = HashMap::clone(policies);
+            match &policy {
+                Some(policy) => next.insert(gateway.to_owned(), policy.clone()),
+                None => next.remove(gateway),
+            };
+            next
+        });
+    }
+
+    /// The resource policy of a gateway.
+    pub fn policy(&self, gateway: &str) -> Option<Arc<Attached>> {
+        let policies = self.policies.load();
+        if policies.is_empty() { None } else { policies.get(gateway).cloned() }
+    }
+
+    /// What gateways share to find out who calls: as it is, where it is right for this configuration.
+    fn trust_in(&self, process: &Config) -> Arc<Trust> {
+        let trust = self.trust.load_full();
+        if trust.holds(process) { trust } else { Arc::new(Trust::new(process, Some(&trust))) }
+    }
+
+    /// What the gateway itself asks elsewhere: functions, hooks, objects.
+    pub fn outgoing(&self) -> &Arc<Outgoing> {
+        &self.outgoing
+    }
+
+    /// Reaches a target that is not served yet, and reads what it offers.
+    ///
+    /// # Errors
+    /// Where it cannot be reached, or does not answer as it should.
+    pub async fn probe(&self, target: &TargetConfig) -> Result<TargetCatalogue, TargetError> {
+        let process = self.process.load_full();
+        let made = self.builder.lock().probe(&process, target)?;
+        sync::probe(&*made).await
+    }
+
+    /// Who declared the gateway of this name.
+    pub fn origin(&self, name: &str) -> Option<Origin> {
+        self.origins.lock().get(name).copied()
+    }
+
+    /// The supervisor of a gateway's targets.
+    pub fn supervisor_of(&self, name: &str) -> Option<Arc<TargetSupervisor>> {
+        self.supervisors.lock().get(name).cloned()
     }
 
     /// A key that was taken away takes the sessions of its holder with it: those in memory, with their open streams, at
@@ -161,7 +314,7 @@ impl Runtime {
 
     /// Sessions on and off keep their sessions in different stores: the gateway is made anew.
     async fn forget_if_sessions_switched(&self, config: &GatewayConfig) {
-        let served = self.table.load().values().find(|served| *served.gateway.name == *config.name).cloned();
+        let served = self.table.load().iter().find(|served| *served.gateway.name == *config.name).cloned();
         if served.is_none_or(|served| served.sessions == config.sessions.settings().is_some()) {
             return;
         }
@@ -191,13 +344,32 @@ impl Runtime {
 
     /// The gateway whose endpoint is at this path; a trailing slash does not matter.
     pub fn gateway_at(&self, path: &str) -> Option<Arc<Served>> {
-        let table = self.table.load();
-        table.get(path).or_else(|| table.get(path.strip_suffix('/')?)).cloned()
+        self.table.load().find(path, || None).map(|found| found.served)
+    }
+
+    /// The gateway of a request with this path; `host` gives its `Host`, where that is asked for.
+    pub fn find<'h>(&self, path: &str, host: impl FnOnce() -> Option<&'h str>) -> Option<Found> {
+        self.table.load().find(path, host)
+    }
+
+    /// All gateways as they are served now.
+    pub fn table(&self) -> arc_swap::Guard<Arc<Table>> {
+        self.table.load()
+    }
+
+    /// Under which URLs clients reach the gateways.
+    pub fn addresses(&self) -> arc_swap::Guard<Arc<Addresses>> {
+        self.addresses.load()
+    }
+
+    /// The gateway of this name.
+    pub fn gateway(&self, name: &str) -> Option<Arc<Gateway>> {
+        self.supervisors.lock().get(name).map(|supervisor| supervisor.gateway().clone())
     }
 
     /// Endpoint paths by gateway.
     pub fn endpoints(&self) -> Vec<(String, Arc<str>)> {
-        self.table.load().iter().map(|(path, served)| (path.clone(), served.gateway.name.clone())).collect()
+        self.table.load().iter().map(|served| (served.path.to_string(), served.gateway.name.clone())).collect()
     }
 
     /// All sessions.
@@ -208,6 +380,13 @@ impl Runtime {
     /// Who listens.
     pub fn listens(&self) -> &Arc<Places> {
         &self.listens
+    }
+
+    /// How many connections there may be; none is as many as the operating system gives.
+    pub fn connection_limit(&self) -> Option<usize> {
+        let process = self.process.load();
+        let created = || process.control.as_ref().map(|control| control.quotas.connections);
+        process.limits.connections.or_else(created).map(|limit| limit as usize)
     }
 
     /// Counts requests that are passed through.

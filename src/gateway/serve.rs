@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::Runtime;
 use crate::admin;
 use crate::config::{self, Config, ConfigErrors};
+use crate::control::{self, Control, StartError};
 use crate::http;
 
 /// How long the word that the gateway is ready waits for targets that were never reached.
@@ -41,6 +42,9 @@ pub enum ServeError {
     /// The keys of the store.
     #[error("cannot make keys: {0}")]
     Keys(String),
+    /// The control plane.
+    #[error(transparent)]
+    Control(#[from] StartError),
     /// Watching the configuration.
     #[error("cannot watch the configuration: {0}")]
     Watch(ConfigErrors),
@@ -73,8 +77,17 @@ pub struct Watched {
 pub struct Ready {
     /// Where clients reach the listener.
     pub base_url: String,
+    /// Where the control plane is.
+    pub control: Option<String>,
     /// Endpoint path and gateway name.
     pub endpoints: Vec<(String, Arc<str>)>,
+}
+
+/// What a changed configuration changes.
+struct Served<'a> {
+    runtime: &'a Runtime,
+    objects: Option<&'a Control>,
+    address: SocketAddr,
 }
 
 /// Runs until a signal ends it. Call it inside an actix system.
@@ -94,6 +107,14 @@ pub async fn serve(serving: Serving) -> Result<(), ServeError> {
     let bound = http::bind(config.listen, runtime.clone(), config.shutdown_timeout)
         .map_err(|error| ServeError::Listen { address: config.listen, error })?;
     runtime.apply(&config, bound.address).await;
+    let base_url = base_url(&config, bound.address);
+    let control = match &config.control {
+        Some(settings) => {
+            let store = store.clone();
+            Some(control::start(settings, &config, store, runtime.clone(), &base_url).await?)
+        }
+        None => None,
+    };
     let admin = match admin::open(&config.data_dir, runtime.clone()) {
         Ok(handle) => Some(handle),
         Err(error) => {
@@ -104,7 +125,14 @@ pub async fn serve(serving: Serving) -> Result<(), ServeError> {
     };
     let handle = bound.server.handle();
     let server = actix_rt::spawn(bound.server);
-    let base_url = base_url(&config, bound.address);
+    let control_url = control.as_ref().map(|started| format!("http://{}", started.bound.address));
+    let objects = control.as_ref().map(|started| started.control.clone());
+    let control = control.map(|started| {
+        tracing::info!(address = %started.bound.address, "control plane");
+        let handle = started.bound.server.handle();
+        actix_rt::spawn(started.bound.server);
+        handle
+    });
     let mut endpoints = runtime.endpoints();
     endpoints.sort();
     // Requests are served already; who waits for the word should find something in the lists.
@@ -114,12 +142,16 @@ pub async fn serve(serving: Serving) -> Result<(), ServeError> {
         }
     };
     let _ = tokio::time::timeout(FIRST_SYNC, first).await;
-    on_ready(&Ready { base_url, endpoints });
+    on_ready(&Ready { base_url, control: control_url, endpoints });
     let sweeper = actix_rt::spawn(sweep(directory, runtime.clone()));
-    let last = run(config, watch, &runtime, bound.address).await?;
+    let served = Served { runtime: &runtime, objects: objects.as_deref(), address: bound.address };
+    let last = run(config, watch, &served).await?;
     tracing::info!("shutting down");
     let limit = last.shutdown_timeout;
     let orderly = async {
+        if let Some(control) = &control {
+            control.stop(true).await;
+        }
         runtime.shut_down().await;
         handle.stop(true).await;
         let _ = server.await;
@@ -178,16 +210,15 @@ async fn sweep(directory: Arc<SessionDirectory>, runtime: Data<Runtime>) {
             Ok(swept) => tracing::debug!(swept, "expired sessions removed"),
             Err(error) => tracing::warn!(%error, "expired sessions could not be removed"),
         }
+        let woken = directory.wake_due(|name| runtime.gateway(name)).await;
+        if woken > 0 {
+            tracing::debug!(woken, "sessions brought back whose calls are over their time");
+        }
     }
 }
 
 /// Waits for a signal and returns the configuration of that moment; meanwhile changes of the file and SIGHUP are carried out.
-async fn run(
-    config: Config,
-    watch: Option<Watched>,
-    runtime: &Runtime,
-    address: SocketAddr,
-) -> Result<Config, ServeError> {
+async fn run(config: Config, watch: Option<Watched>, served: &Served<'_>) -> Result<Config, ServeError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
@@ -214,15 +245,15 @@ async fn run(
                 let Some(watched) = &watch else { return Ok(current) };
                 let path = watched.path.clone();
                 let read = tokio::task::spawn_blocking(move || config::load(&path)).await;
-                current = reload(read.ok(), current, watched, runtime, address).await;
+                current = reload(read.ok(), current, watched, served).await;
                 tracing::info!("synchronising all targets");
-                for supervisor in runtime.supervisors() {
+                for supervisor in served.runtime.supervisors() {
                     actix_rt::spawn(async move { supervisor.sync(None).await });
                 }
             }
             change = change => match (change, &watch) {
                 (Some(read), Some(watched)) => {
-                    current = reload(Some(read), current, watched, runtime, address).await;
+                    current = reload(Some(read), current, watched, served).await;
                 }
                 _ => changes = None,
             },
@@ -235,8 +266,7 @@ async fn reload(
     read: Option<Result<Config, ConfigErrors>>,
     current: Config,
     watched: &Watched,
-    runtime: &Runtime,
-    address: SocketAddr,
+    served: &Served<'_>,
 ) -> Config {
     let mut next = match read {
         Some(Ok(next)) => next,
@@ -247,12 +277,21 @@ async fn reload(
         None => return current,
     };
     (watched.overrule)(&mut next);
+    let exposed = config::exposed(&next);
+    if !exposed.is_empty() {
+        let errors = ConfigErrors(exposed);
+        tracing::error!(%errors, "the changed configuration is refused; the old one stays");
+        return current;
+    }
     if next == current {
         return current;
     }
     for change in config::diff(&current, &next) {
         tracing::info!(%change, "configuration changed");
     }
-    runtime.apply(&next, address).await;
+    served.runtime.apply(&next, served.address).await;
+    if let Some(objects) = served.objects {
+        objects.declare(&next).await;
+    }
     next
 }

@@ -55,6 +55,26 @@ pub struct ObjectWrite {
     pub value: Option<Bytes>,
 }
 
+/// What a target offers, changed together with the objects that say so (see [`crate::CatalogueStore`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CatalogueWrite {
+    /// Whose target.
+    pub gateway: Box<str>,
+    /// Which one.
+    pub target: Box<str>,
+    /// The new catalogue; none removes it.
+    pub value: Option<Bytes>,
+}
+
+/// Writes that become durable together or not at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ControlBatch {
+    /// Objects.
+    pub objects: Vec<ObjectWrite>,
+    /// Catalogues.
+    pub catalogues: Vec<CatalogueWrite>,
+}
+
 /// Objects of the control plane.
 ///
 /// Contract: linearizable; a commit is atomic over all its writes; it is checked against what is there in the moment in
@@ -75,7 +95,7 @@ pub trait ControlStore: Send + Sync + 'static {
 
     /// Writes all or nothing; returns when it is as durable as the engine was configured to make it. Returns the new
     /// version of the objects, which is the same for all that were written together.
-    async fn write_objects(&self, writes: Vec<ObjectWrite>) -> Result<u64, StoreError>;
+    async fn write_objects(&self, batch: ControlBatch) -> Result<u64, StoreError>;
 }
 
 // === impl ObjectKey ===
@@ -130,12 +150,29 @@ impl ObjectWrite {
     }
 }
 
-/// Refuses a commit that no engine takes.
-pub(crate) fn check_writes(writes: &[ObjectWrite]) -> Result<(), StoreError> {
-    if writes.len() > MAX_OBJECT_WRITES {
-        return Err(StoreError::Engine(format!("{} writes at once are over the limit", writes.len())));
+// === impl ControlBatch ===
+
+impl ControlBatch {
+    /// Refuses what no engine takes.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        let writes = self.objects.len() + self.catalogues.len();
+        if writes > MAX_OBJECT_WRITES {
+            return Err(StoreError::Engine(format!("{writes} writes at once are over the limit")));
+        }
+        self.catalogues.iter().try_for_each(|write| check_names(&[&write.gateway, &write.target]))?;
+        self.objects.iter().try_for_each(|write| write.key.check())
     }
-    writes.iter().try_for_each(|write| write.key.check())
+
+    pub(crate) fn bytes(&self) -> usize {
+        let catalogues = self.catalogues.iter().map(|write| 64 + write.value.as_ref().map_or(0, Bytes::len));
+        self.objects.iter().map(ObjectWrite::bytes).chain(catalogues).sum()
+    }
+}
+
+impl From<Vec<ObjectWrite>> for ControlBatch {
+    fn from(objects: Vec<ObjectWrite>) -> Self {
+        Self { objects, catalogues: Vec::new() }
+    }
 }
 
 // === impl Expect ===

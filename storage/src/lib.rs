@@ -7,7 +7,7 @@ pub mod sled;
 pub mod store;
 
 pub use self::sled::{NdjsonError, SledOptions, SledStore, export_ndjson, import_ndjson};
-pub use control::{ControlStore, Expect, ObjectKey, ObjectWrite, StoredObject};
+pub use control::{CatalogueWrite, ControlBatch, ControlStore, Expect, ObjectKey, ObjectWrite, StoredObject};
 pub use memory::MemoryStore;
 pub use model::*;
 pub use store::{CatalogueStore, SessionStore, StoreError};

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use sessiongate_protocol::StreamId;
 
-use crate::control::{ControlStore, ObjectKey, ObjectWrite, StoredObject, check_writes};
+use crate::control::{ControlBatch, ControlStore, ObjectKey, StoredObject};
 use crate::model::{
     Acquired, Batch, ItemKind, Lease, NodeId, Op, Replay, SessionKey, SessionSummary, StoredSession, StreamExtent,
     Timestamp,
@@ -180,12 +180,12 @@ impl ControlStore for MemoryStore {
         Ok(rows.take(limit).collect())
     }
 
-    async fn write_objects(&self, writes: Vec<ObjectWrite>) -> Result<u64, StoreError> {
-        check_writes(&writes)?;
+    async fn write_objects(&self, batch: ControlBatch) -> Result<u64, StoreError> {
+        batch.check()?;
         let mut state = self.state.lock();
         let mut next = state.objects.clone();
         let version = state.last_version + 1;
-        for write in writes {
+        for write in batch.objects {
             if !write.expect.met(next.get(&write.key).map(|(version, _)| *version)) {
                 return Err(StoreError::Conflict { key: format!("{:?}", write.key) });
             }
@@ -195,6 +195,13 @@ impl ControlStore for MemoryStore {
             };
         }
         state.objects = next;
+        for write in batch.catalogues {
+            let key = (write.gateway.into(), write.target.into());
+            match write.value {
+                Some(value) => state.catalogues.insert(key, value),
+                None => state.catalogues.remove(&key),
+            };
+        }
         state.last_version = version;
         Ok(version)
     }

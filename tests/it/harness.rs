@@ -236,6 +236,13 @@ impl Home {
         command
     }
 
+    /// The same, killed at a point (`actors/src/crash.rs`); none if that was before it was ready.
+    pub fn again_until(&self, crash: &str) -> Option<Program> {
+        let mut command = self.command(&[]);
+        command.env("SESSIONGATE_CRASH_AT", crash);
+        Program::start(command)
+    }
+
     pub fn file(&self) -> PathBuf {
         self.path().join("gateway.yaml")
     }
@@ -278,7 +285,7 @@ pub fn stdio_target(name: &str, more: &str) -> String {
 
 /// A port that nothing else takes between two starts of a gateway: not one of those that the system hands out, where
 /// tests that run beside this one would find it, but one from a range that belongs to this process's number.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: std::sync::atomic::AtomicU16 = std::sync::atomic::AtomicU16::new(0);
     const FIRST: u16 = 15_000;
     const EACH: u16 = 16;

@@ -72,6 +72,9 @@ fn every_command_has_help() {
     for command in Cli::command().get_subcommands_mut() {
         let help = command.render_long_help().to_string();
         assert!(command.get_about().is_some(), "{help}");
+        for inner in command.get_subcommands() {
+            assert!(inner.get_about().is_some(), "{} in {help}", inner.get_name());
+        }
     }
 }
 
@@ -86,4 +89,27 @@ fn the_era_is_found_out_unless_it_is_said() {
     assert_eq!(era(&["--era", "legacy"]).unwrap(), Era::Legacy);
     assert_eq!(era(&["--era", "modern"]).unwrap(), Era::Modern);
     assert!(era(&["--era", "2026-07-28"]).unwrap_err().to_string().contains("modern"));
+}
+
+#[test]
+fn the_control_plane_is_named_before_or_after_what_to_do() {
+    let lines = [
+        ["gateway", "--config", "g.yaml", "--output", "json", "list"],
+        ["gateway", "list", "--config", "g.yaml", "--output", "json"],
+    ];
+    for line in lines {
+        let Command::Gateway(gateway) = parse(&line).unwrap().command else { panic!() };
+        assert_eq!(gateway.access.asked().config, Some(PathBuf::from("g.yaml")));
+        assert_eq!(gateway.output, OutputFormat::Json);
+    }
+    let Command::Target(target) = parse(&["target", "sync", "shop", "cart", "--wait"]).unwrap().command else {
+        panic!()
+    };
+    let target::TargetCommand::Sync { target, wait } = target.command else { panic!() };
+    assert_eq!((&*target.gateway, &*target.target), ("shop", "cart"));
+    assert_eq!(wait.limit(), Some(Duration::from_secs(300)));
+    assert!(parse(&["gateway", "create", "shop", "--sessions", "long"]).unwrap_err().to_string().contains("or off"));
+    assert!(parse(&["gateway", "create", "shop", "--authorizer", "oauth"]).is_err());
+    assert!(parse(&["target", "create", "shop"]).is_err());
+    assert!(parse(&["gateway"]).is_err() && parse(&["target"]).is_err());
 }

@@ -133,7 +133,7 @@ gateways:
         mcp: {command: npx, args: ["-y", "@modelcontextprotocol/server-filesystem", "/data"]}
       - name: legacy
         mcp: {url: "http://127.0.0.1:3003/sse", transport: sse}
-        resource_priority: 10     # 1 to 1000, default 1000; lowest wins a URI conflict, then the one synchronised first
+        resource_priority: 10     # 0 to 1000, default 1000; lowest wins a URI conflict, then the one synchronised first
 "#,
     );
     assert_eq!(config.public_url().unwrap().as_str(), "https://gw.example/");
@@ -151,7 +151,7 @@ fn one_mistake_each() {
         (String::new(), 0, &["bad.yaml: is empty"]),
         ("# nothing\n".to_owned(), 0, &["is empty"]),
         ("gateways: []".to_owned(), 1, &["there is no gateway"]),
-        ("listen: localhost:1".to_owned(), 1, &["gateways: the key `gateways` is missing; it is: The endpoints"]),
+        ("listen: localhost:1".to_owned(), 1, &["gateways: there is no gateway; add one"]),
         ("gateway: []".to_owned(), 1, &["unknown key `gateway`", "did you mean `gateways`?"]),
         ("- a".to_owned(), 1, &["expected a mapping, found a list"]),
         ("a: [1\nb: 2".to_owned(), 2, &["not valid YAML"]),
@@ -198,6 +198,15 @@ fn one_mistake_each() {
         (gateway("keep_alive: 0"), 3, &["0s is out of range"]),
         (gateway("sse_polling: {close_after: 2h}"), 3, &["sse_polling.close_after"]),
         (gateway("max_name_length: 10"), 3, &["from 32 to 1024"]),
+        (gateway("authorizer: {type: jot}"), 3, &["authorizer.type: `jot` is not known", "did you mean `jwt`?"]),
+        (gateway("authorizer: {discovery_url: 'https://a'}"), 3, &["the key `type` is missing", "authenticate-only"]),
+        (gateway("authorizer: iam"), 3, &["expected a mapping"]),
+        (gateway("authorizer: {type: jwt}"), 3, &["authorizer.discovery_url: the key `discovery_url` is missing"]),
+        (gateway("authorizer: {type: jwt, discovery_url: 'https://a', audience: x}"), 3, &["unknown key `audience`"]),
+        (gateway("authorizer: {type: iam}"), 3, &["authorizer.type: `iam` knows nobody", "control.credentials"]),
+        (gateway("authorizer: {type: jwt, discovery_url: 'https://issuer.example'}"), 3, &["discoveryUrl must be"]),
+        (gateway("hosts: ['shop.example:80']"), 3, &["hosts[0]: `shop.example:80` is not a host"]),
+        (gateway("hosts: [shop.example, Shop.example]"), 3, &["hosts[1]", "is a host of gateway `shop`"]),
         (gateway("api_keys: [{name: a}]"), 3, &["api_keys[0].key: the key `key` is missing"]),
         (gateway("api_keys: [{name: a, key: \"\"}]"), 3, &["api_keys[0].key: is empty"]),
         (gateway("api_keys: [{name: a, key: \"sesame open\"}]"), 3, &["a bearer token cannot have"]),
@@ -232,7 +241,7 @@ fn one_mistake_each() {
         (target("mcp: {url: \"http://h\", headers: sesame}"), 5, &["mcp.headers: expected a mapping, found text"]),
         (target("url: http://h"), 4, &["the key `mcp` is missing"]),
         (target("mcp: {command: x}\n        timeout: 9h"), 6, &["targets[0].timeout: 9h is out of range"]),
-        (target("mcp: {command: x}\n        resource_priority: 1001"), 6, &["from 1 to 1000"]),
+        (target("mcp: {command: x}\n        resource_priority: 1001"), 6, &["from 0 to 1000"]),
         (target("mcp: {command: x}\n        message_limit: 1"), 6, &["1KiB to 1GiB"]),
         (
             target("mcp: {command: x}\n        affinity: session"),
@@ -348,11 +357,71 @@ fn files_that_cannot_be_read_are_named() {
 }
 
 #[test]
+fn a_gateway_is_open_to_everyone_only_where_that_is_said() {
+    let text = |more: &str| format!("listen: 0.0.0.0:80\n{}", file(more, TARGET));
+    let errors = bad(&text("")).to_string();
+    assert!(errors.contains("asks nobody who they are") && errors.contains("allow_anonymous: true"), "{errors}");
+    good(&text("    allow_anonymous: true\n"));
+    good(&text("    api_keys: [{name: a, key: 0123456789abcdef}]\n"));
+    let issuer = "discovery_url: 'https://issuer.example/.well-known/openid-configuration'";
+    good(&text(&format!("    authorizer: {{type: jwt, {issuer}}}\n")));
+    // A flag may open the listener of a file that does not.
+    let mut config = good(&file("", TARGET));
+    assert!(super::super::exposed(&config).is_empty());
+    config.listen = "[::]:80".parse().unwrap();
+    assert_eq!(super::super::exposed(&config).len(), 1);
+}
+
+#[test]
 fn advice_names_what_is_probably_not_meant() {
     let text = file("    api_keys: [{name: a, key: short}]\n", "        mcp: {url: \"http://127.0.0.1/mcp\"}\n");
     let advice = super::super::advice(&good(&text));
     assert_eq!(advice.len(), 2, "{advice:?}");
     assert!(!advice.concat().contains("`short`"), "{advice:?}");
-    let open = good(&format!("listen: 0.0.0.0:80\n{}", file("", TARGET)));
-    assert!(super::super::advice(&open)[0].contains("open to everyone"));
+}
+
+#[test]
+fn interceptors_and_what_they_need_are_checked() {
+    let gateway = "    interceptors:
+      - {lambda: 'arn:aws:lambda:eu-west-1:123456789012:function:check', points: [request], timeout: 2s}
+      - {url: 'http://127.0.0.1:9000/hook', points: [response], pass_request_headers: true, exclude_response_body: true}
+";
+    let process = "aws: {region: eu-west-1, access_key_id: AKID, secret_access_key: '${SHOP_KEY}'}
+endpoints: {lambda: 'http://127.0.0.1:4566', 'arn:aws:lambda:eu-west-1:123456789012:function:check': 'http://127.0.0.1:9/'}
+";
+    let config = good(&format!("{process}{}", file(gateway, TARGET)));
+    let interceptors = &config.gateways[0].interceptors;
+    assert_eq!((interceptors[0].timeout, interceptors[1].timeout), (Duration::from_secs(2), Duration::from_secs(10)));
+    assert!(interceptors[1].pass_request_headers && interceptors[1].exclude_response_body);
+    let identity = config.aws.as_ref().unwrap().identity(|_| None);
+    assert_eq!(
+        (identity.region(), identity.credentials.as_ref().unwrap().access_key_id.as_str()),
+        ("eu-west-1", "AKID")
+    );
+    assert!(!format!("{config:?}").contains("0123456789abcdef"));
+
+    let hook = |line: &str| bad(&file(&format!("    interceptors:\n{line}"), TARGET)).to_string();
+    let one = "      - {url: 'http://127.0.0.1:9/', points: [request]}\n";
+    for (text, expected) in [
+        ("      - {points: [request]}\n".to_owned(), "neither"),
+        ("      - {url: 'http://a/', lambda: x, points: [request]}\n".to_owned(), "has `lambda` and `url`"),
+        ("      - {lambda: check, points: [request]}\n".to_owned(), "not the ARN of a function"),
+        ("      - {url: 'http://u:p@a/', points: [request]}\n".to_owned(), "user or a password"),
+        (one.replace("}", ", timeout: 1ms}"), "out of range"),
+        (one.replace("[request]", "[]"), "points"),
+        (one.replace("[request]", "[request, request]"), "twice"),
+        (format!("{one}{one}"), "another interceptor"),
+    ] {
+        let said = hook(&text);
+        assert!(said.contains(expected), "{text}: {said}");
+    }
+    for (text, expected) in [
+        ("endpoints: {'a b': 'http://127.0.0.1:9'}\n", "neither a host name"),
+        ("endpoints: {a.example: 'http://127.0.0.1:9/?x=y'}\n", "without credentials, query and fragment"),
+        ("aws: {access_key_id: AKID}\n", "secret_access_key"),
+        ("aws: {session_token: x}\n", "belongs to an access key"),
+    ] {
+        let said = bad(&format!("{text}{}", file("", TARGET))).to_string();
+        assert!(said.contains(expected), "{text}: {said}");
+    }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::authorizer::Authorizer;
+use super::interceptor::InterceptorConfig;
 use super::session::Sessions;
 use super::target::TargetConfig;
 use crate::config::secret::Secret;
@@ -44,16 +46,43 @@ pub struct GatewayConfig {
     /// What the model is told about this endpoint (`instructions` of the `initialize` result). Since 0.1.
     #[serde(default)]
     pub instructions: Option<String>,
+    /// Who may call. On a listener that is not loopback, `none` without API keys needs `allow_anonymous`. Since 0.1.
+    #[serde(default)]
+    pub authorizer: Authorizer,
+    /// Everyone who reaches the listener may call a gateway that asks nobody who they are. Since 0.1.
+    #[serde(default)]
+    pub allow_anonymous: bool,
+    /// What clients are told of failures of targets. Since 0.1.
+    #[serde(default)]
+    pub exception_level: ExceptionLevel,
+    /// The revisions of MCP that are served, such as `2025-11-25`. Default: all that the gateway speaks. Since 0.1.
+    #[serde(default)]
+    pub supported_versions: Vec<String>,
+    /// Whether lists come in pages of a hundred. Since 0.1.
+    #[serde(default = "yes")]
+    pub pagination: bool,
+    /// Hosts (values of `Host` without a port) at which this gateway is served under `/mcp`, besides its path. Since 0.1.
+    #[serde(default)]
+    pub hosts: Vec<String>,
     /// Bearer keys that open this gateway; the name of a key is the principal. Default: no key, everyone is the same
     /// anonymous principal. Since 0.1.
     #[serde(default)]
     pub api_keys: Vec<ApiKey>,
+    /// Code of the operator's that sees requests and answers, and may change or refuse them. Default: none. Since 0.1.
+    #[serde(default)]
+    #[schemars(length(max = 2))]
+    pub interceptors: Vec<InterceptorConfig>,
     /// The longest name of a tool or prompt that clients are shown; a longer one is cut and gets a hash, always the same
     /// one. Some clients refuse names of more than 64 characters. A single client can ask for a limit of its own with
     /// `?max_name_length=64` in its URL. Default: names are shown whole. Since 0.1.
     #[serde(default)]
     #[schemars(range(min = 32, max = 1024))]
     pub max_name_length: Option<u16>,
+    /// Requests that are answered in a second; one more is answered with 429. Default: no bound; a gateway of the control
+    /// plane has `calls_per_second` of its quotas. Since 0.1.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub calls_per_second: Option<u32>,
     /// What is behind it, at least one. Since 0.1.
     pub targets: Vec<TargetConfig>,
 }
@@ -78,6 +107,17 @@ pub enum Listing {
     Default,
     /// Live from the targets, for each caller, never cached.
     Dynamic,
+}
+
+/// What clients are told of failures of targets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExceptionLevel {
+    /// What went wrong, in the result's text and its `_meta.debug`.
+    #[default]
+    Debug,
+    /// That something went wrong; what it was is in the gateway's log.
+    General,
 }
 
 /// When the gateway ends a stream by itself.
@@ -120,8 +160,16 @@ impl GatewayConfig {
             keep_alive: keep_alive(),
             sse_polling: None,
             instructions: None,
+            authorizer: Authorizer::default(),
+            allow_anonymous: false,
+            exception_level: ExceptionLevel::default(),
+            supported_versions: Vec::new(),
+            pagination: true,
+            hosts: Vec::new(),
             api_keys: Vec::new(),
+            interceptors: Vec::new(),
             max_name_length: None,
+            calls_per_second: None,
             targets: Vec::new(),
         }
     }

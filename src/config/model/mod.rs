@@ -1,6 +1,7 @@
 //! The configuration as types. `docs/configuration.md` and the JSON Schema are made from the comments of the fields, so
 //! each says what it is, in which unit, and since when.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,15 +12,25 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 pub mod affinity;
+pub mod authorizer;
+pub mod aws;
+pub mod control;
 pub mod gateway;
+pub mod interceptor;
+pub mod pass;
 pub mod session;
 pub mod target;
 
 use crate::config::units::{self, Endpoint};
 pub use affinity::Affinity;
-pub use gateway::{ApiKey, GatewayConfig, Listing, Naming, SsePolling};
+pub use authorizer::{Authorizer, ClaimOperator, ClaimType, CustomClaim, JwtAuthorizer};
+pub use aws::AwsConfig;
+pub use control::{AccessKey, ControlConfig, Quotas};
+pub use gateway::{ApiKey, ExceptionLevel, GatewayConfig, Listing, Naming, SsePolling};
+pub use interceptor::{InterceptionPoint, InterceptorConfig};
+pub use pass::Pass;
 pub use session::{EventLimits, SessionSettings, Sessions};
-pub use target::{Era, HttpTarget, McpConfig, ProcessMode, StdioTarget, TargetConfig, Transport};
+pub use target::{Era, HttpTarget, McpConfig, ProcessMode, StdioTarget, Synchronisation, TargetConfig, Transport};
 
 /// What one process of sessiongate serves, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -61,7 +72,17 @@ pub struct Config {
     pub shutdown_timeout: Duration,
     /// Bounds of the whole process. A change needs a restart. Since 0.1.
     pub limits: Limits,
-    /// The endpoints, at least one. Since 0.1.
+    /// Where gateways are created by requests. Default: nowhere. A change needs a restart. Since 0.1.
+    pub control: Option<ControlConfig>,
+    /// Where hosts are that requests of the gateway's own go to (identity providers, Lambda, S3, STS), if not where their
+    /// names say: a mirror, LocalStack, a test. The key is a host, or a service of AWS (`lambda`, `s3`, `sts`) for all its
+    /// hosts, or the ARN of a function, which is then asked over plain HTTP with the same JSON; the value a URL, which may
+    /// be private. A change needs a restart. Since 0.1.
+    pub endpoints: BTreeMap<String, Endpoint>,
+    /// As whom the gateway calls AWS: functions that intercept, schemas in S3. Default: the key of the environment
+    /// (`AWS_ACCESS_KEY_ID` and its like). A change needs a restart. Since 0.1.
+    pub aws: Option<AwsConfig>,
+    /// The endpoints, at least one unless there is a control plane. Since 0.1.
     pub gateways: Vec<GatewayConfig>,
 }
 
@@ -110,6 +131,10 @@ pub struct Limits {
     /// Processes of stdio targets at once, over all sessions. A call over it fails and says so. Since 0.1.
     #[schemars(range(min = 1, max = 100_000))]
     pub stdio_processes: u32,
+    /// Connections of clients at once; a request on one more is answered with 429. Default: `connections` of the control
+    /// plane's quotas, or no bound where there is no control plane. Since 0.1.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub connections: Option<u32>,
 }
 
 // === impl Config ===
@@ -145,6 +170,9 @@ impl Default for Config {
             log: LogConfig::default(),
             shutdown_timeout: Duration::from_secs(10),
             limits: Limits::default(),
+            control: None,
+            endpoints: BTreeMap::new(),
+            aws: None,
             gateways: Vec::new(),
         }
     }
@@ -174,6 +202,6 @@ impl Default for LogConfig {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { sessions: 100_000, stdio_processes: 64 }
+        Self { sessions: 100_000, stdio_processes: 64, connections: None }
     }
 }

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use sessiongate_targets::link::LinkLimits;
 
 use super::affinity::Affinity;
+use super::gateway::Listing;
+use super::pass::Pass;
 use crate::config::secret::Secret;
 use crate::config::units::{self, Endpoint};
 
@@ -54,8 +56,21 @@ pub struct TargetConfig {
     /// Who wins when two targets offer a resource under the same URI: the lowest, then the one synchronised first.
     /// Since 0.1.
     #[serde(default = "resource_priority")]
-    #[schemars(range(min = 1, max = 1000))]
+    #[schemars(range(max = 1000))]
     pub resource_priority: u16,
+    /// When its lists are read: `automatic` is at the start, when it says that they changed, and again after it was down;
+    /// `manual` is when somebody asks (`sessiongate sync`). Since 0.1.
+    #[serde(default)]
+    pub synchronisation: Synchronisation,
+    /// Whether its lists come from the catalogue or live from it. Default: as the gateway says. Since 0.1.
+    #[serde(default)]
+    pub listing: Option<Listing>,
+    /// Its tools, as `tools/list` would show them, if it is not to be asked for them. Since 0.1.
+    #[serde(default)]
+    pub tools: Option<Vec<serde_json::Value>>,
+    /// What passes between clients and this target besides messages. Since 0.1.
+    #[serde(default)]
+    pub pass: Pass,
     /// Whether `/readyz` waits for this target. Since 0.1.
     #[serde(default = "yes")]
     pub required: bool,
@@ -111,6 +126,17 @@ pub enum Era {
     Modern,
 }
 
+/// When a target's lists are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Synchronisation {
+    /// At the start, when the target says that they changed, and again after it was down.
+    #[default]
+    Automatic,
+    /// When somebody asks.
+    Manual,
+}
+
 /// An MCP server that is started as a process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -160,6 +186,10 @@ impl TargetConfig {
             idle_timeout: idle_timeout(),
             message_limit: message_limit(),
             resource_priority: resource_priority(),
+            synchronisation: Synchronisation::default(),
+            listing: None,
+            tools: None,
+            pass: Pass::default(),
             required: true,
         }
     }

@@ -11,15 +11,15 @@ use super::read::{Listing, ReadError, View};
 use super::stage::{Found, Stage, upper_bound};
 use super::writer::Job;
 use super::{SledStore, keys};
-use crate::control::{ControlStore, ObjectKey, ObjectWrite, StoredObject, check_writes};
+use crate::control::{ControlBatch, ControlStore, ObjectKey, StoredObject};
 use crate::store::{StoreError, check_names};
 
 // === impl Stage ===
 
 impl Stage<'_> {
     /// Checks and stages the writes of one commit under their new version.
-    pub(super) fn objects(&mut self, writes: Vec<ObjectWrite>, version: u64) -> Result<(), StoreError> {
-        for write in writes {
+    pub(super) fn objects(&mut self, batch: ControlBatch, version: u64) -> Result<(), StoreError> {
+        for write in batch.objects {
             let at = keys::object(&write.key);
             let found = match self.look(&at)? {
                 Found::Nothing => None,
@@ -34,6 +34,13 @@ impl Stage<'_> {
             }
             match write.value {
                 Some(value) => self.put(at, version, &value)?,
+                None => self.remove(&at)?,
+            }
+        }
+        for write in batch.catalogues {
+            let at = keys::catalogue(&write.gateway, &write.target);
+            match write.value {
+                Some(value) => self.put(at, 0, &value)?,
                 None => self.remove(&at)?,
             }
         }
@@ -99,10 +106,10 @@ impl ControlStore for SledStore {
         Ok(listing.rows)
     }
 
-    async fn write_objects(&self, writes: Vec<ObjectWrite>) -> Result<u64, StoreError> {
-        check_writes(&writes)?;
+    async fn write_objects(&self, batch: ControlBatch) -> Result<u64, StoreError> {
+        batch.check()?;
         let (reply, answer) = oneshot::channel();
-        self.enqueue(Job::Objects { writes, reply })?;
+        self.enqueue(Job::Objects { batch, reply })?;
         answer.await.unwrap_or_else(|_| Err(StoreError::Engine("the writer has ended".into())))
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::Inner;
 use super::keys;
 use super::stage::Stage;
-use crate::control::ObjectWrite;
+use crate::control::ControlBatch;
 use crate::model::{Batch, Durability, Lease, Op, SessionKey};
 use crate::store::StoreError;
 
@@ -46,7 +46,7 @@ pub(super) enum Job {
     Commit { lease: Lease, batch: Batch, reply: Reply },
     Delete { key: SessionKey, reply: Reply },
     Put { key: Vec<u8>, value: Option<Bytes>, reply: Reply },
-    Objects { writes: Vec<ObjectWrite>, reply: oneshot::Sender<Result<u64, StoreError>> },
+    Objects { batch: ControlBatch, reply: oneshot::Sender<Result<u64, StoreError>> },
     Restore { rows: Vec<Row>, reply: Reply },
     Quarantine { heads: Vec<Vec<u8>>, reply: Reply },
     DropStaleExpiries { entries: Vec<Vec<u8>> },
@@ -173,9 +173,9 @@ impl Writer {
                 });
                 Done::Unit(reply, outcome)
             }
-            Job::Objects { writes, reply } => {
+            Job::Objects { batch, reply } => {
                 let outcome = self.number().and_then(|version| {
-                    stage.atomically(|stage| stage.objects(writes, version))?;
+                    stage.atomically(|stage| stage.objects(batch, version))?;
                     Ok(version)
                 });
                 Done::Version(reply, outcome)
@@ -247,7 +247,7 @@ impl Job {
         64 + match self {
             Self::Commit { batch, .. } => batch.ops.iter().map(op_bytes).sum(),
             Self::Put { key, value, .. } => key.len() + value.as_ref().map_or(0, Bytes::len),
-            Self::Objects { writes, .. } => writes.iter().map(ObjectWrite::bytes).sum(),
+            Self::Objects { batch, .. } => batch.bytes(),
             Self::Restore { rows, .. } => rows.iter().map(Row::bytes).sum(),
             Self::Quarantine { heads: keys, .. } | Self::DropStaleExpiries { entries: keys } => {
                 keys.iter().map(Vec::len).sum()

@@ -29,7 +29,7 @@ async fn fill(store: &SledStore) {
     store.put_catalogue("shop", "cart", bytes(30_000, 1)).await.unwrap();
     store.put_meta("seal", bytes(32, 2)).await.unwrap();
     let object = ObjectKey::scoped("target", "shop-0123456789", "ABCDEFGHIJ");
-    store.write_objects(vec![ObjectWrite::put(object, bytes(9_000, 3))]).await.unwrap();
+    store.write_objects(vec![ObjectWrite::put(object, bytes(9_000, 3))].into()).await.unwrap();
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use sessiongate_protocol::StreamId;
 use sessiongate_storage::{
-    Acquired, Batch, CatalogueStore, ControlStore, Expect, ItemKind, Lease, NodeId, ObjectKey, ObjectWrite, Op, Replay,
-    SessionKey, SessionStore, StoreError, StreamExtent, Timestamp,
+    Acquired, Batch, CatalogueStore, CatalogueWrite, ControlBatch, ControlStore, Expect, ItemKind, Lease, NodeId,
+    ObjectKey, ObjectWrite, Op, Replay, SessionKey, SessionStore, StoreError, StreamExtent, Timestamp,
 };
 
 /// Both halves of the contract.
@@ -374,43 +374,58 @@ pub async fn sessions_are_apart(store: &dyn Engine) {
 pub async fn objects_are_versioned(store: &impl Engine) {
     let key = ObjectKey::top("gateway", "shop-0123456789");
     assert_eq!(store.load_object(&key).await.unwrap(), None);
-    let first = store.write_objects(vec![ObjectWrite::create(key.clone(), "one")]).await.unwrap();
+    let first = store.write_objects(vec![ObjectWrite::create(key.clone(), "one")].into()).await.unwrap();
     let read = store.load_object(&key).await.unwrap().unwrap();
     assert_eq!((read.version, &read.value[..]), (first, &b"one"[..]));
-    let twice = store.write_objects(vec![ObjectWrite::create(key.clone(), "again")]).await;
+    let twice = store.write_objects(vec![ObjectWrite::create(key.clone(), "again")].into()).await;
     assert!(matches!(twice, Err(StoreError::Conflict { .. })), "{twice:?}");
-    let second = store.write_objects(vec![ObjectWrite::update(key.clone(), first, vec![7; 20_000])]).await.unwrap();
+    let second =
+        store.write_objects(vec![ObjectWrite::update(key.clone(), first, vec![7; 20_000])].into()).await.unwrap();
     assert!(second > first);
-    let stale = store.write_objects(vec![ObjectWrite::update(key.clone(), first, "late")]).await;
+    let stale = store.write_objects(vec![ObjectWrite::update(key.clone(), first, "late")].into()).await;
     assert!(matches!(stale, Err(StoreError::Conflict { .. })), "{stale:?}");
     assert_eq!(store.load_object(&key).await.unwrap().unwrap().value.len(), 20_000);
-    let early = store.write_objects(vec![ObjectWrite::remove(key.clone(), Expect::Version(first))]).await;
+    let early = store.write_objects(vec![ObjectWrite::remove(key.clone(), Expect::Version(first))].into()).await;
     assert!(matches!(early, Err(StoreError::Conflict { .. })), "{early:?}");
-    store.write_objects(vec![ObjectWrite::remove(key.clone(), Expect::Version(second))]).await.unwrap();
+    store.write_objects(vec![ObjectWrite::remove(key.clone(), Expect::Version(second))].into()).await.unwrap();
     assert_eq!(store.load_object(&key).await.unwrap(), None);
-    let anew = store.write_objects(vec![ObjectWrite::create(key.clone(), "new")]).await.unwrap();
+    let anew = store.write_objects(vec![ObjectWrite::create(key.clone(), "new")].into()).await.unwrap();
     assert!(anew > second, "a version comes back: {anew}");
 }
 
 pub async fn object_writes_are_atomic(store: &impl Engine) {
     let (one, two) = (ObjectKey::scoped("target", "shop", "a"), ObjectKey::scoped("target", "shop", "b"));
-    let version = store.write_objects(vec![ObjectWrite::create(one.clone(), "1")]).await.unwrap();
+    let version = store.write_objects(vec![ObjectWrite::create(one.clone(), "1")].into()).await.unwrap();
+    let catalogue = CatalogueWrite { gateway: "shop".into(), target: "b".into(), value: Some("tools".into()) };
+    let refused = ControlBatch {
+        objects: vec![ObjectWrite::update(one.clone(), version + 1, "late")],
+        catalogues: vec![catalogue.clone()],
+    };
+    assert!(matches!(store.write_objects(refused).await, Err(StoreError::Conflict { .. })));
+    assert_eq!(store.load_catalogue("shop", "b").await.unwrap(), None);
     let half = store
-        .write_objects(vec![
-            ObjectWrite::update(one.clone(), version, "changed"),
-            ObjectWrite::create(two.clone(), "2"),
-            ObjectWrite::create(one.clone(), "twice"),
-        ])
+        .write_objects(
+            vec![
+                ObjectWrite::update(one.clone(), version, "changed"),
+                ObjectWrite::create(two.clone(), "2"),
+                ObjectWrite::create(one.clone(), "twice"),
+            ]
+            .into(),
+        )
         .await;
     assert!(matches!(half, Err(StoreError::Conflict { .. })), "{half:?}");
     assert_eq!(&store.load_object(&one).await.unwrap().unwrap().value[..], b"1");
     assert_eq!(store.load_object(&two).await.unwrap(), None);
     let both = vec![ObjectWrite::remove(one.clone(), Expect::Version(version)), ObjectWrite::put(two.clone(), "2")];
-    store.write_objects(both).await.unwrap();
+    store.write_objects(ControlBatch { objects: both, catalogues: vec![catalogue.clone()] }).await.unwrap();
     assert_eq!(store.load_object(&one).await.unwrap(), None);
     assert_eq!(&store.load_object(&two).await.unwrap().unwrap().value[..], b"2");
+    assert_eq!(&store.load_catalogue("shop", "b").await.unwrap().unwrap()[..], b"tools");
+    let gone = ControlBatch { objects: Vec::new(), catalogues: vec![CatalogueWrite { value: None, ..catalogue }] };
+    store.write_objects(gone).await.unwrap();
+    assert_eq!(store.load_catalogue("shop", "b").await.unwrap(), None);
     let long = ObjectKey::top("gateway", &"x".repeat(2000));
-    assert!(matches!(store.write_objects(vec![ObjectWrite::put(long, "v")]).await, Err(StoreError::Engine(_))));
+    assert!(matches!(store.write_objects(vec![ObjectWrite::put(long, "v")].into()).await, Err(StoreError::Engine(_))));
 }
 
 pub async fn objects_are_listed_in_pages(store: &impl Engine) {
@@ -419,7 +434,7 @@ pub async fn objects_are_listed_in_pages(store: &impl Engine) {
         writes.push(ObjectWrite::create(ObjectKey::scoped("target", scope, id), vec![1; 9000]));
     }
     writes.push(ObjectWrite::create(ObjectKey::top("targets", "other"), "another collection"));
-    store.write_objects(writes).await.unwrap();
+    store.write_objects(writes.into()).await.unwrap();
     let all = store.list_objects("target", None, 10).await.unwrap();
     assert_eq!(all.len(), 4);
     assert!(all.iter().all(|object| object.value.len() == 9000));

@@ -1,0 +1,200 @@
+//! One gateway's door for tokens.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sessiongate_actors::directory::Principal;
+use sessiongate_protocol::RawJson;
+use sessiongate_storage::Timestamp;
+
+use super::claims::Claims;
+use super::error::JwtError;
+use super::issuer::Issuer;
+use super::issuers::JwtOptions;
+use super::keys::{KeySet, Thumbprint, Unverified};
+use super::rules::JwtRules;
+use super::token::Presented;
+use super::verdicts::{VerdictKey, Verdicts};
+
+/// The longest wait for an issuer's own word on its name.
+const ASKING: Duration = Duration::from_secs(3);
+
+/// Checks the tokens of one gateway. Cheap to clone.
+#[derive(Clone)]
+pub struct JwtAuthorizer {
+    rules: Arc<JwtRules>,
+    advertised: Arc<[Box<str>]>,
+    issuer: Arc<Issuer>,
+    verdicts: Arc<Verdicts>,
+    /// Of the rules.
+    generation: u64,
+    leeway: Duration,
+    max_token: usize,
+}
+
+/// A caller whose token is good. `Debug` shows no claims: they are about a person.
+#[derive(Clone)]
+pub struct Verified {
+    /// Who it is: the same for every token of this subject from this issuer.
+    pub principal: Principal,
+    /// `sub`; where an issuer leaves it out of tokens for a client itself (Keycloak), the client.
+    pub subject: Box<str>,
+    /// `iss`.
+    pub issuer: Arc<str>,
+    /// The client that the token was issued to (`client_id`, else `azp`).
+    pub client_id: Option<Box<str>>,
+    /// What was granted.
+    pub scopes: Box<[Box<str>]>,
+    /// `exp`: from here on the token is no good, give or take the leeway. What is open for long ends here.
+    pub expires_at: Timestamp,
+    /// All claims, for policies and interceptors.
+    pub claims: RawJson,
+}
+
+// === impl JwtAuthorizer ===
+
+impl JwtAuthorizer {
+    pub(super) fn new(
+        rules: JwtRules,
+        issuer: Arc<Issuer>,
+        verdicts: Arc<Verdicts>,
+        generation: u64,
+        options: &JwtOptions,
+    ) -> Self {
+        Self {
+            advertised: rules.advertised_scopes(),
+            rules: Arc::new(rules),
+            issuer,
+            verdicts,
+            generation,
+            leeway: options.leeway,
+            max_token: options.max_token,
+        }
+    }
+
+    /// What the gateway asks for.
+    pub fn rules(&self) -> &JwtRules {
+        &self.rules
+    }
+
+    /// The scopes for challenges and for the resource metadata.
+    pub fn advertised_scopes(&self) -> Arc<[Box<str>]> {
+        self.advertised.clone()
+    }
+
+    /// The issuer's name for the resource metadata. Asks the issuer once where nothing is known of it yet; where that
+    /// fails, the name that belongs to the discovery URL.
+    pub async fn authorization_server(&self, now: Timestamp) -> Arc<str> {
+        match tokio::time::timeout(ASKING, self.issuer.keys(now)).await {
+            Ok(Ok(keys)) => return keys.issuer.clone(),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, detail = error.detail(), "an issuer's name is taken from its discovery url");
+            }
+            Err(_) => tracing::debug!("an issuer takes long: its name is taken from its discovery url"),
+        }
+        self.issuer.name()
+    }
+
+    /// How far the clocks of issuer and gateway may differ: so much longer than `exp` says a token is good.
+    pub fn leeway(&self) -> Duration {
+        self.leeway
+    }
+
+    /// The caller of a token that was checked before: what most requests bring. Never waits.
+    pub fn recall(&self, token: &str, now: Timestamp) -> Option<Arc<Verified>> {
+        let keys = self.issuer.known(now)?;
+        self.verdicts.recall(&VerdictKey::new(token, self.generation), &keys, now)
+    }
+
+    /// Checks the token of a request (the text after `Bearer `). The same token again costs microseconds.
+    ///
+    /// # Errors
+    /// See [`JwtError`].
+    pub async fn verify(&self, token: &str, now: Timestamp) -> Result<Arc<Verified>, JwtError> {
+        if token.is_empty() {
+            return Err(JwtError::Missing);
+        }
+        if token.len() > self.max_token {
+            return Err(JwtError::TooLarge { limit: self.max_token });
+        }
+        if let Some(verified) = self.recall(token, now) {
+            return Ok(verified);
+        }
+        let presented = Presented::parse(token)?;
+        let (keys, by) = self.signed(&presented, now).await?;
+        let payload = presented.payload()?;
+        let claims = Claims::parse(&payload)?;
+        claims.authenticate(&keys.issuer, now, self.leeway)?;
+        claims.authorize(&self.rules)?;
+        let verified = Arc::new(Verified::new(&claims, payload, keys.issuer.clone())?);
+        if now < verified.expires_at {
+            self.verdicts.remember(VerdictKey::new(token, self.generation), verified.clone(), by, &keys);
+        }
+        Ok(verified)
+    }
+
+    #[cfg(test)]
+    pub(super) fn issuer(&self) -> &Arc<Issuer> {
+        &self.issuer
+    }
+
+    /// Which key of the issuer signed this. A key that is not known may be new.
+    async fn signed(&self, token: &Presented<'_>, now: Timestamp) -> Result<(Arc<KeySet>, Thumbprint), JwtError> {
+        let keys = self.issuer.keys(now).await?;
+        match keys.verify(token) {
+            Ok(key) => return Ok((keys, key)),
+            Err(Unverified::Refused(error)) => return Err(error),
+            Err(Unverified::NoKey) => {}
+        }
+        let keys = self.issuer.newer_than(keys.generation, now).await?.ok_or(JwtError::UnknownKey)?;
+        match keys.verify(token) {
+            Ok(key) => Ok((keys, key)),
+            Err(Unverified::Refused(error)) => Err(error),
+            Err(Unverified::NoKey) => Err(JwtError::UnknownKey),
+        }
+    }
+}
+
+impl fmt::Debug for JwtAuthorizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JwtAuthorizer").field("rules", &self.rules).finish_non_exhaustive()
+    }
+}
+
+// === impl Verified ===
+
+impl Verified {
+    fn new(claims: &Claims, payload: Vec<u8>, issuer: Arc<str>) -> Result<Self, JwtError> {
+        let client = claims.client()?;
+        // A client and a user of the same name are two principals.
+        let (kind, subject) = match (claims.subject()?, client) {
+            (Some(subject), _) => ("jwt", subject),
+            (None, Some(client)) => ("jwt-client", client),
+            (None, None) => return Err(JwtError::MissingClaim("sub")),
+        };
+        // With its length before it, no issuer ends where another's subject begins.
+        let name = format!("{}:{issuer}{subject}", issuer.len());
+        Ok(Self {
+            principal: Principal::named(kind, &name),
+            subject: subject.into(),
+            issuer,
+            client_id: client.map(Into::into),
+            scopes: claims.scopes().into_iter().map(Into::into).collect(),
+            expires_at: claims.expires_at,
+            claims: RawJson::parse(payload).map_err(|_| JwtError::Malformed("its claims are no JSON object"))?,
+        })
+    }
+}
+
+impl fmt::Debug for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verified")
+            .field("principal", &self.principal)
+            .field("issuer", &self.issuer)
+            .field("client_id", &self.client_id)
+            .field("scopes", &self.scopes)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}

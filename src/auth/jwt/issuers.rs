@@ -1,0 +1,103 @@
+//! The issuers that this process knows.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use sessiongate_targets::Outbound;
+
+use super::authorizer::JwtAuthorizer;
+use super::issuer::{Issuer, IssuerOptions};
+use super::rules::{JwtRules, RulesError};
+use super::verdicts::Verdicts;
+
+/// How tokens are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JwtOptions {
+    /// How far the clocks of issuer and gateway may differ.
+    pub leeway: Duration,
+    /// The longest token, in bytes.
+    pub max_token: usize,
+    /// Memory for tokens that were checked before, in bytes.
+    pub verdicts: usize,
+    /// Issuers that may be in use at once.
+    pub max_issuers: usize,
+    /// How each issuer's keys are kept.
+    pub issuer: IssuerOptions,
+}
+
+/// The issuers that this process knows: one object for each discovery URL, for as long as a gateway uses it.
+pub struct Issuers {
+    outbound: Outbound,
+    options: JwtOptions,
+    issuers: Mutex<HashMap<String, Weak<Issuer>>>,
+    verdicts: Arc<Verdicts>,
+    next_generation: AtomicU64,
+}
+
+// === impl JwtOptions ===
+
+impl Default for JwtOptions {
+    fn default() -> Self {
+        Self {
+            leeway: Duration::from_secs(60),
+            max_token: 16 * 1024,
+            verdicts: 32 * 1024 * 1024,
+            max_issuers: 4096,
+            issuer: IssuerOptions::default(),
+        }
+    }
+}
+
+// === impl Issuers ===
+
+impl Issuers {
+    /// None yet. Nothing is fetched before the first token comes.
+    pub fn new(outbound: Outbound, options: JwtOptions) -> Arc<Self> {
+        Arc::new(Self {
+            outbound,
+            options,
+            issuers: Mutex::default(),
+            verdicts: Arc::new(Verdicts::new(options.verdicts)),
+            next_generation: AtomicU64::new(0),
+        })
+    }
+
+    /// The authoriser of a gateway with these rules. Rules that change make a new authoriser; the issuer's keys stay
+    /// while either is there.
+    ///
+    /// # Errors
+    /// Rules that cannot be used, and [`RulesError::TooManyIssuers`].
+    pub fn authorizer(&self, rules: JwtRules) -> Result<JwtAuthorizer, RulesError> {
+        rules.validate()?;
+        let issuer = self.issuer(&rules)?;
+        let generation = self.next_generation.fetch_add(1, Ordering::Relaxed);
+        Ok(JwtAuthorizer::new(rules, issuer, self.verdicts.clone(), generation, &self.options))
+    }
+
+    /// How many verdicts there are, and what they weigh.
+    #[cfg(test)]
+    pub(super) fn remembered(&self) -> (usize, u64) {
+        self.verdicts.size()
+    }
+
+    fn issuer(&self, rules: &JwtRules) -> Result<Arc<Issuer>, RulesError> {
+        let url = &rules.discovery_url;
+        let mut issuers = self.issuers.lock();
+        if let Some(issuer) = issuers.get(url.as_str()).and_then(Weak::upgrade) {
+            return Ok(issuer);
+        }
+        if issuers.len() >= self.options.max_issuers {
+            issuers.retain(|_, issuer| issuer.strong_count() > 0);
+        }
+        if issuers.len() >= self.options.max_issuers {
+            return Err(RulesError::TooManyIssuers { limit: self.options.max_issuers });
+        }
+        let expected = rules.expected_issuer().ok_or(RulesError::DiscoveryUrl)?;
+        let issuer = Issuer::new(url.clone(), expected, self.outbound.clone(), self.options.issuer);
+        issuers.insert(url.as_str().to_owned(), Arc::downgrade(&issuer));
+        Ok(issuer)
+    }
+}

@@ -1,0 +1,9 @@
+//! Against a real issuer on loopback.
+
+mod keys;
+mod network;
+mod rules;
+mod server;
+mod support;
+mod tokens;
+mod verdicts;

@@ -1,0 +1,126 @@
+//! When a signature counts, and how often.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+
+fn named(name: &str) -> Vector {
+    accepted().into_iter().find(|vector| vector.name == name).unwrap()
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+const MILLI: Duration = Duration::from_millis(1);
+
+#[test]
+fn a_signature_counts_five_minutes_both_ways() {
+    for vector in accepted().into_iter().filter(|vector| !vector.is_presigned()) {
+        let at = |now| vector.verify_with(&keys(), &Policy::default(), now);
+        assert!(at(now() + 5 * MINUTE).is_ok() && at(now() - 5 * MINUTE).is_ok(), "{}", vector.name);
+        let (late, early) = (at(now() + 5 * MINUTE + MILLI).unwrap_err(), at(now() - 5 * MINUTE - MILLI).unwrap_err());
+        assert!(late.to_string().starts_with("Signature expired"), "{late}");
+        assert!(late.to_string().contains("20260102T030905Z"), "{late}");
+        assert!(early.to_string().starts_with("Signature not yet current"), "{early}");
+        for error in [late, early] {
+            assert_eq!(error.error_type(), "InvalidSignatureException");
+        }
+    }
+}
+
+#[test]
+fn the_skew_is_a_setting() {
+    let policy = Policy { skew: Duration::from_secs(1), ..Policy::default() };
+    let at = |now| named("client: POST").verify_with(&keys(), &policy, now);
+    assert!(at(now() + Duration::from_secs(1)).is_ok());
+    assert!(at(now() + Duration::from_secs(2)).is_err());
+    assert!(at(now() - Duration::from_secs(2)).is_err());
+}
+
+#[test]
+fn a_presigned_request_counts_as_long_as_it_says() {
+    let vector = named("client: presigned");
+    let at = |now| vector.verify_with(&keys(), &Policy::default(), now);
+    assert!(at(now() + 10 * MINUTE).is_ok() && at(now() - 5 * MINUTE).is_ok());
+    assert!(matches!(at(now() + 10 * MINUTE + MILLI), Err(SigV4Error::Expired { .. })));
+    assert!(matches!(at(now() - 5 * MINUTE - MILLI), Err(SigV4Error::NotYetValid { .. })));
+    for (expires, error) in [("601", None), ("0", Some(())), ("3601", Some(())), ("+9", Some(())), ("1e3", Some(()))] {
+        let changed =
+            vector.with(|vector| vector.query = vector.query.replace("Expires=600", &format!("Expires={expires}")));
+        match (changed.verify().unwrap_err(), error) {
+            (SigV4Error::Mismatch { .. }, None) | (SigV4Error::Incomplete(Malformed::Expires), Some(())) => {}
+            (other, _) => panic!("{expires}: {other:?}"),
+        }
+    }
+}
+
+fn guarded(settings: ReplaySettings) -> (Verifier, Arc<ReplayGuard>) {
+    let guard = Arc::new(ReplayGuard::new(settings));
+    (Verifier::new(Arc::new(keys()), Policy::default(), Some(guard.clone())), guard)
+}
+
+#[test]
+fn a_repetition_is_taken_at_once_and_refused_later() {
+    let (verifier, guard) = guarded(ReplaySettings::default());
+    let vector = named("signer: MCP call");
+    let at = |now| verifier.verify(vector.parts(), now);
+    assert!(at(now()).is_ok());
+    assert!(at(now() + Duration::from_millis(4999)).is_ok());
+    assert!(at(now() - MILLI).is_ok());
+    // A clock that was set back is no way around.
+    assert!(matches!(at(now() - MINUTE), Err(SigV4Error::Replayed { .. })));
+    let error = at(now() + Duration::from_secs(5)).unwrap_err();
+    assert_eq!(error, SigV4Error::Replayed { access_key_id: "AKIDEXAMPLE".into() });
+    assert_eq!(error.error_type(), "InvalidSignatureException");
+    // To the very end of its life, and then it is the signature that has expired.
+    assert!(matches!(at(now() + 5 * MINUTE), Err(SigV4Error::Replayed { .. })));
+    assert!(matches!(at(now() + 5 * MINUTE + MILLI), Err(SigV4Error::Expired { .. })));
+    assert_eq!(guard.len(), 1);
+    // A refused request leaves nothing.
+    let forged = vector.with(|vector| vector.body.push(b'x'));
+    assert!(verifier.verify(forged.parts(), now()).is_err());
+    assert_eq!(guard.len(), 1);
+    // Another request forgets the expired one.
+    let later = guard_entry(&verifier, "client: POST", now() + 5 * MINUTE);
+    assert!(later.is_ok());
+    assert_eq!(guard.len(), 2);
+}
+
+fn guard_entry(verifier: &Verifier, name: &str, now: SystemTime) -> Result<Verified, SigV4Error> {
+    verifier.verify(named(name).parts(), now)
+}
+
+#[test]
+fn without_grace_every_repetition_is_refused() {
+    let (verifier, _) = guarded(ReplaySettings { grace: Duration::ZERO, ..ReplaySettings::default() });
+    assert!(guard_entry(&verifier, "client: POST", now()).is_ok());
+    assert!(matches!(guard_entry(&verifier, "client: POST", now()), Err(SigV4Error::Replayed { .. })));
+    // Presigned requests may be repeated.
+    assert!(guard_entry(&verifier, "client: presigned", now()).is_ok());
+    assert!(guard_entry(&verifier, "client: presigned", now() + MINUTE).is_ok());
+}
+
+#[test]
+fn a_full_memory_forgets_the_oldest_and_counts_it() {
+    let (verifier, guard) = guarded(ReplaySettings { grace: Duration::ZERO, capacity: 2 });
+    for name in ["client: POST", "client: PUT", "client: DELETE"] {
+        assert!(guard_entry(&verifier, name, now()).is_ok());
+    }
+    assert_eq!((guard.len(), guard.forgotten()), (2, 1));
+    assert!(guard_entry(&verifier, "client: PUT", now()).is_err());
+    assert!(guard_entry(&verifier, "client: POST", now()).is_ok());
+    assert_eq!((guard.len(), guard.forgotten()), (2, 2));
+}
+
+#[test]
+fn what_has_expired_is_forgotten() {
+    let (verifier, guard) = guarded(ReplaySettings::default());
+    for name in ["client: POST", "client: PUT", "client: DELETE"] {
+        assert!(guard_entry(&verifier, name, now()).is_ok());
+    }
+    assert_eq!(guard.len(), 3);
+    // A presigned request is still good; it is not remembered, and nobody comes in its place.
+    let verified = named("client: presigned").verify_with(&keys(), &Policy::default(), now() + 6 * MINUTE).unwrap();
+    let late = Verified { form: Form::Header, mark: 7, ..verified };
+    assert!(guard.admit(&late, now() + 6 * MINUTE).is_ok());
+    assert_eq!((guard.len(), guard.forgotten()), (1, 0));
+}

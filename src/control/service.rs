@@ -1,0 +1,159 @@
+//! The operations.
+
+mod gateways;
+mod pages;
+mod policies;
+mod tags;
+mod targets;
+
+use std::sync::Arc;
+
+use actix_web::web::Data;
+use serde_json::Value;
+use sessiongate_actors::clock;
+use sessiongate_storage::Timestamp;
+
+use super::ids::Account;
+use super::model::{Input, OperationName, model};
+use super::objects::{GatewayObject, Members};
+use super::tables::{Tables, Versioned};
+use super::worker::Work;
+use super::{ControlError, WorkQueue};
+use crate::auth::policy::Policy;
+use crate::config::Quotas;
+use crate::gateway::Runtime;
+
+/// The control plane of one process.
+pub struct Control {
+    pub(super) tables: Arc<Tables>,
+    pub(super) account: Account,
+    pub(super) quotas: Quotas,
+    /// URL of the data plane, without a slash at the end.
+    pub(super) base_url: String,
+    pub(super) queue: WorkQueue,
+    pub(super) runtime: Data<Runtime>,
+}
+
+/// The answer to an operation that was done.
+#[derive(Debug)]
+pub struct Done {
+    /// HTTP status.
+    pub status: u16,
+    /// The body; none where the operation has none.
+    pub body: Option<Value>,
+}
+
+// === impl Control ===
+
+impl Control {
+    /// Does what a request asks for. The caller may do it, and the request has passed the model.
+    ///
+    /// # Errors
+    /// What the model has for the operation.
+    pub async fn perform(&self, input: Input<'static>) -> Result<Done, ControlError> {
+        let operation = input.operation();
+        let body = match operation.name {
+            OperationName::CreateGateway => self.create_gateway(&input).await?,
+            OperationName::GetGateway => self.get_gateway(&input)?,
+            OperationName::ListGateways => self.list_gateways(&input)?,
+            OperationName::UpdateGateway => self.update_gateway(&input).await?,
+            OperationName::DeleteGateway => self.delete_gateway(&input).await?,
+            OperationName::CreateGatewayTarget => self.create_target(&input).await?,
+            OperationName::GetGatewayTarget => self.get_target(&input).await?,
+            OperationName::ListGatewayTargets => self.list_targets(&input).await?,
+            OperationName::UpdateGatewayTarget => self.update_target(&input).await?,
+            OperationName::DeleteGatewayTarget => self.delete_target(&input).await?,
+            OperationName::SynchronizeGatewayTargets => self.synchronize(&input).await?,
+            OperationName::TagResource => self.tag(&input).await?,
+            OperationName::UntagResource => self.untag(&input).await?,
+            OperationName::ListTagsForResource => self.list_tags(&input)?,
+            OperationName::PutResourcePolicy => self.put_policy(&input).await?,
+            OperationName::GetResourcePolicy => self.get_policy(&input)?,
+            OperationName::DeleteResourcePolicy => self.delete_policy(&input).await?,
+        };
+        let body = (operation.status != 204).then(|| model().project(operation.output, body)).flatten();
+        Ok(Done { status: operation.status, body })
+    }
+
+    /// For these objects, which a [`Worker`](super::Worker) with the other end of `queue` carries out. `base_url` is that
+    /// of the data plane, without a slash at the end.
+    pub fn new(
+        tables: Arc<Tables>,
+        account: Account,
+        quotas: Quotas,
+        base_url: String,
+        queue: WorkQueue,
+        runtime: Data<Runtime>,
+    ) -> Self {
+        Self { tables, account, quotas, base_url, queue, runtime }
+    }
+
+    /// Makes the data plane ask the policies that are stored.
+    pub fn serve_policies(&self) {
+        for row in self.tables.gateways(None, usize::MAX) {
+            let arn = self.account.gateway_arn(&row.object.id);
+            if let Some(text) = self.tables.policy(&arn) {
+                match Policy::parse(&text) {
+                    Ok(policy) => self.serve_policy(&arn, Some(policy)),
+                    Err(error) => {
+                        tracing::error!(gateway = row.object.id, %error, "a stored resource policy cannot be understood");
+                    }
+                }
+            }
+        }
+    }
+
+    fn serve_policy(&self, arn: &str, policy: Option<Policy>) {
+        if let Some(row) = self.account.gateway_id(arn).and_then(|id| self.tables.gateway(id)) {
+            let arn = self.account.gateway_arn(&row.object.id);
+            self.runtime.set_policy(row.object.served_as(), &arn, policy);
+        }
+    }
+
+    /// The gateway that a request names by id or ARN.
+    fn gateway_of(&self, input: &Input<'_>) -> Result<Versioned<GatewayObject>, ControlError> {
+        let id = input.string("gatewayIdentifier").unwrap_or_default();
+        let ours = input.arn("gatewayIdentifier").is_none_or(|arn| self.account.gateway_id(arn).is_some());
+        let found = ours.then(|| self.tables.gateway(id)).flatten();
+        found.ok_or_else(|| ControlError::ResourceNotFound { message: format!("there is no gateway {id}") })
+    }
+
+    /// A place in the queue of work, before anything is stored that would need one.
+    fn reserve(&self) -> Result<tokio::sync::mpsc::Permit<'_, Work>, ControlError> {
+        self.queue.try_reserve().map_err(|_| ControlError::Throttling {
+            message: "too many changes are being carried out: try again in a few seconds".into(),
+        })
+    }
+}
+
+/// A later time than before, whatever the clock says.
+fn later_than(before: Timestamp) -> Timestamp {
+    clock::now().max(Timestamp(before.0 + 1))
+}
+
+/// SHA-256 of parameters, whose members have an order.
+fn digest(parameters: &Members) -> String {
+    let text = Value::Object(parameters.clone()).to_string();
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Refuses a token that came before with something else.
+fn same_parameters(known: &str, now: &str) -> Result<(), ControlError> {
+    if known == now {
+        return Ok(());
+    }
+    Err(ControlError::Validation {
+        message: "`clientToken` was used before with other parameters: take a new one for another request".into(),
+        reason: super::ValidationReason::IdempotentParameterMismatch,
+        fields: Vec::new(),
+    })
+}
+
+fn quota(what: &str, limit: u32, setting: &str) -> ControlError {
+    ControlError::ServiceQuotaExceeded {
+        message: format!(
+            "there are {limit} {what}, which is the quota: delete one, or raise `control.quotas.{setting}`"
+        ),
+    }
+}

@@ -1,0 +1,179 @@
+//! Gateways.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use sessiongate_actors::clock;
+
+use super::pages::Wanted;
+use super::{Control, digest, later_than, quota, same_parameters};
+use crate::control::declare::not_declared;
+use crate::control::model::Input;
+use crate::control::objects::{Creation, GatewayObject, GatewayStatus, Members};
+use crate::control::tables::{Tags, Versioned};
+use crate::control::worker::Work;
+use crate::control::{ControlError, ids, refuse, translate};
+
+impl Control {
+    pub(super) async fn create_gateway(&self, input: &Input<'_>) -> Result<Value, ControlError> {
+        let mut members = input.parameters();
+        let parameters = digest(&members);
+        let tags: Tags = members.remove("tags").and_then(|tags| serde_json::from_value(tags).ok()).unwrap_or_default();
+        refused(refuse::gateway(&members))?;
+        let writing = self.tables.lock().await;
+        let token = input.client_token();
+        if let Some(known) = token.and_then(|token| self.tables.gateway_of_token(token)) {
+            same_parameters(known.object.creation.as_ref().map_or("", |known| &known.parameters), &parameters)?;
+            return Ok(self.describe(&known.object));
+        }
+        let name = input.string("name").unwrap_or_default();
+        if self.tables.gateway_named(name).is_some() {
+            return Err(ControlError::Conflict {
+                message: format!("there is a gateway `{name}` already: choose another name, or update that one"),
+            });
+        }
+        if self.tables.count_gateways() >= self.quotas.gateways as usize {
+            return Err(quota("gateways", self.quotas.gateways, "gateways"));
+        }
+        let permit = self.reserve()?;
+        let now = clock::now();
+        let object = GatewayObject {
+            id: ids::new_gateway_id(name)?,
+            declared: None,
+            input: members,
+            active: None,
+            status: GatewayStatus::Creating,
+            status_reasons: Vec::new(),
+            created_at: now,
+            updated_at: now,
+            creation: token.map(|token| Creation { token: token.to_owned(), parameters }),
+        };
+        translate::gateway(&object, &object.input)?;
+        let arn = self.account.gateway_arn(&object.id);
+        let object = self.tables.create_gateway(&writing, object, &arn, tags).await?;
+        permit.send(Work::Gateway(object.id.clone()));
+        Ok(self.describe(&object))
+    }
+
+    pub(super) fn get_gateway(&self, input: &Input<'_>) -> Result<Value, ControlError> {
+        Ok(self.describe(&self.gateway_of(input)?.object))
+    }
+
+    pub(super) fn list_gateways(&self, input: &Input<'_>) -> Result<Value, ControlError> {
+        let wanted = Wanted::of(input)?;
+        let rows = self.tables.gateways(wanted.after.as_deref(), wanted.limit + 1);
+        let items = rows.iter().map(|row| self.describe(&row.object)).collect();
+        Ok(wanted.page(items, "gatewayId"))
+    }
+
+    pub(super) async fn update_gateway(&self, input: &Input<'_>) -> Result<Value, ControlError> {
+        let members = input.parameters();
+        refused(refuse::gateway(&members))?;
+        let writing = self.tables.lock().await;
+        let known = self.gateway_of(input)?;
+        not_declared(known.object.declared.as_ref(), "the gateway")?;
+        settled(&known)?;
+        let name = input.string("name").unwrap_or_default();
+        if known.object.name() != name {
+            let message = format!("cannot change: it is `{}`", known.object.name());
+            return Err(ControlError::field("name", message));
+        }
+        self.targets_fit(&known.object.id, &members)?;
+        let permit = self.reserve()?;
+        let object = GatewayObject {
+            input: members,
+            status: GatewayStatus::Updating,
+            status_reasons: Vec::new(),
+            updated_at: later_than(known.object.updated_at),
+            ..GatewayObject::clone(&known.object)
+        };
+        translate::gateway(&object, &object.input)?;
+        let object = self.tables.update_gateway(&writing, known.version, object).await?;
+        permit.send(Work::Gateway(object.id.clone()));
+        Ok(self.describe(&object))
+    }
+
+    pub(super) async fn delete_gateway(&self, input: &Input<'_>) -> Result<Value, ControlError> {
+        let writing = self.tables.lock().await;
+        let known = self.gateway_of(input)?;
+        not_declared(known.object.declared.as_ref(), "the gateway")?;
+        settled(&known)?;
+        let targets = self.tables.count_targets(&known.object.id);
+        if targets > 0 {
+            return Err(ControlError::Conflict {
+                message: format!("gateway {} has {targets} targets: delete them first", known.object.id),
+            });
+        }
+        let permit = self.reserve()?;
+        let object = GatewayObject {
+            status: GatewayStatus::Deleting,
+            updated_at: later_than(known.object.updated_at),
+            ..GatewayObject::clone(&known.object)
+        };
+        let object = self.tables.update_gateway(&writing, known.version, object).await?;
+        permit.send(Work::Gateway(object.id.clone()));
+        Ok(self.describe(&object))
+    }
+
+    /// The targets of a gateway must still be allowed with its new members.
+    fn targets_fit(&self, gateway: &str, members: &Members) -> Result<(), ControlError> {
+        let sessions = keeps_sessions(members);
+        for row in self.tables.targets(gateway, None, usize::MAX) {
+            if let Some(wrong) = refuse::target(&row.object.input, sessions).first() {
+                return Err(ControlError::Conflict {
+                    message: format!(
+                        "target `{}` does not go with this change: `{}` {}",
+                        row.object.name(),
+                        wrong.path,
+                        wrong.message
+                    ),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn describe(&self, object: &Arc<GatewayObject>) -> Value {
+        let mut out = object.describe(&self.account.gateway_arn(&object.id), &self.url_of(object));
+        out["workloadIdentityDetails"] = json!({"workloadIdentityArn": self.account.workload_identity_arn(&object.id)});
+        out
+    }
+
+    /// Where clients reach a gateway.
+    fn url_of(&self, object: &GatewayObject) -> String {
+        if let Some(path) = &object.declared {
+            return format!("{}{path}", self.base_url);
+        }
+        match object.input.get("domainOverride").and_then(|domains| domains["default"].as_str()) {
+            Some(domain) => {
+                let url = self.runtime.addresses().of_host(domain);
+                url.map_or_else(|| format!("https://{domain}/mcp"), String::from)
+            }
+            None => format!("{}/gateways/{}/mcp", self.base_url, object.id),
+        }
+    }
+}
+
+/// Whether a gateway with these members keeps sessions.
+pub(super) fn keeps_sessions(members: &Members) -> bool {
+    members.get("protocolConfiguration").is_some_and(|one| one["mcp"].get("sessionConfiguration").is_some())
+}
+
+/// Nothing else is being done with it.
+fn settled(known: &Versioned<GatewayObject>) -> Result<(), ControlError> {
+    if !known.object.is_changing() {
+        return Ok(());
+    }
+    Err(ControlError::Conflict {
+        message: format!(
+            "gateway {} is {}: wait until it is READY",
+            known.object.id,
+            json!(known.object.status).as_str().unwrap_or_default()
+        ),
+    })
+}
+
+/// The error for members that cannot be honoured.
+pub(super) fn refused(wrong: Vec<crate::control::error::FieldError>) -> Result<(), ControlError> {
+    if wrong.is_empty() { Ok(()) } else { Err(ControlError::fields(wrong)) }
+}

@@ -1,0 +1,328 @@
+//! Carries out what was accepted: until it is done, an object says so in its status, and a process that starts anew takes
+//! up what an earlier one left.
+//!
+//! The order is always the same: what is to be served is stored first, then served, then the status tells that it is. So
+//! a process that dies in between finds either the old or the new.
+
+use std::sync::Arc;
+
+use actix_web::web::Data;
+use serde_json::{Value, json};
+use sessiongate_actors::clock;
+use sessiongate_storage::CatalogueWrite;
+use tokio::sync::{Mutex, Semaphore, mpsc};
+
+use super::ControlError;
+use super::ids::Account;
+use super::objects::{GatewayObject, GatewayStatus, TargetObject, TargetStatus, reason, text};
+use super::tables::{Tables, Versioned};
+use super::{schema, translate};
+use crate::config::{GatewayConfig, Quotas};
+use crate::gateway::{Origin, Runtime};
+
+/// What waits to be carried out.
+pub const QUEUE: usize = 1024;
+/// Things that are carried out at once, over all gateways.
+const AT_ONCE: usize = 32;
+
+/// Something to do: what, the object's status says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// With a gateway: `gatewayId`.
+    Gateway(String),
+    /// With a target: `gatewayId`, `targetId`.
+    Target(String, String),
+}
+
+/// Carries out what is in the queue.
+pub struct Worker {
+    tables: Arc<Tables>,
+    runtime: Data<Runtime>,
+    quotas: Quotas,
+    /// From the look at what is to be served until it is.
+    serving: Mutex<()>,
+    slots: Arc<Semaphore>,
+    account: Account,
+}
+
+// === impl Worker ===
+
+impl Worker {
+    /// For these objects of an account, and this data plane.
+    pub fn new(tables: Arc<Tables>, runtime: Data<Runtime>, quotas: Quotas, account: Account) -> Self {
+        let slots = Arc::new(Semaphore::new(AT_ONCE));
+        Self { tables, runtime, quotas, serving: Mutex::default(), slots, account }
+    }
+
+    /// Serves what is stored.
+    pub async fn serve_all(&self) {
+        let configs: Vec<GatewayConfig> =
+            self.tables.gateways(None, usize::MAX).iter().filter_map(|row| self.config(&row.object)).collect();
+        self.runtime.change(Origin::Control, &configs, &[]).await;
+    }
+
+    /// Takes up what an earlier process left, then does what comes, until the queue ends. Call it on the arbiter that
+    /// lives as long as the process.
+    pub async fn run(self, mut queue: mpsc::Receiver<Work>) {
+        let worker = Arc::new(self);
+        for work in worker.left_over() {
+            tracing::info!(?work, "taking up what an earlier process left");
+            Self::begin(&worker, work).await;
+        }
+        while let Some(work) = queue.recv().await {
+            Self::begin(&worker, work).await;
+        }
+    }
+
+    async fn begin(worker: &Arc<Self>, work: Work) {
+        let Ok(slot) = worker.slots.clone().acquire_owned().await else { return };
+        let worker = worker.clone();
+        actix_rt::spawn(async move {
+            let done = match &work {
+                Work::Gateway(id) => worker.gateway(id).await,
+                Work::Target(gateway, id) => worker.target(gateway, id).await,
+            };
+            if let Err(error) = done {
+                tracing::error!(?work, %error, detail = error.log_detail(), "a change was not carried out; it will be after the next start");
+            }
+            drop(slot);
+        });
+    }
+
+    fn left_over(&self) -> Vec<Work> {
+        let mut work = Vec::new();
+        for gateway in self.tables.gateways(None, usize::MAX) {
+            let id = &gateway.object.id;
+            if gateway.object.is_changing() {
+                work.push(Work::Gateway(id.clone()));
+            }
+            for target in self.tables.targets(id, None, usize::MAX) {
+                if target.object.is_changing() {
+                    work.push(Work::Target(id.clone(), target.object.id.clone()));
+                }
+            }
+        }
+        work
+    }
+
+    async fn gateway(&self, id: &str) -> Result<(), ControlError> {
+        let Some(row) = self.tables.gateway(id) else { return Ok(()) };
+        let object = &row.object;
+        match object.status {
+            GatewayStatus::Creating | GatewayStatus::Updating => {
+                crash_point("gateway-accepted");
+                let active = Some(object.input.clone());
+                let row = self.set_gateway(&row, GatewayObject { active, ..GatewayObject::clone(object) }).await?;
+                crash_point("gateway-activated");
+                self.serve(id).await;
+                crash_point("gateway-served");
+                let status = GatewayStatus::Ready;
+                self.set_gateway(&row, GatewayObject { status, ..GatewayObject::clone(&row.object) }).await?;
+                tracing::info!(gateway = id, "gateway is ready");
+            }
+            GatewayStatus::Deleting => {
+                crash_point("gateway-delete-accepted");
+                let row =
+                    self.set_gateway(&row, GatewayObject { active: None, ..GatewayObject::clone(object) }).await?;
+                crash_point("gateway-delete-deactivated");
+                self.serve(id).await;
+                crash_point("gateway-delete-unserved");
+                let writing = self.tables.lock().await;
+                self.tables.remove_gateway(&writing, &row.object, &self.account.gateway_arn(id)).await?;
+                tracing::info!(gateway = id, "gateway is deleted");
+            }
+            GatewayStatus::UpdateUnsuccessful | GatewayStatus::Ready | GatewayStatus::Failed => {}
+        }
+        Ok(())
+    }
+
+    async fn target(&self, gateway: &str, id: &str) -> Result<(), ControlError> {
+        let Some(row) = self.tables.target(gateway, id) else { return Ok(()) };
+        match row.object.status {
+            TargetStatus::Creating | TargetStatus::Updating => self.make_target(&row).await,
+            TargetStatus::Synchronizing => self.synchronise(&row).await,
+            TargetStatus::Deleting => self.delete_target(&row).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Tries a target as it was asked for, and serves it if that works.
+    async fn make_target(&self, row: &Versioned<TargetObject>) -> Result<(), ControlError> {
+        let object = &row.object;
+        crash_point("target-accepted");
+        let row = if !object.untried {
+            // An earlier process came so far.
+            row.clone()
+        } else {
+            match self.try_target(object).await {
+                Ok((tools, catalogue)) => {
+                    crash_point("target-tried");
+                    let synchronised = catalogue.is_some().then(clock::now);
+                    let next = TargetObject {
+                        active: Some(object.input.clone()),
+                        active_tools: tools,
+                        untried: false,
+                        last_synchronized_at: synchronised.or(object.last_synchronized_at),
+                        ..TargetObject::clone(object)
+                    };
+                    let mut catalogues = vec![self.catalogue(object, object.name(), catalogue)];
+                    if let Some(before) = object.active.as_ref().map(|active| text(active, "name"))
+                        && before != object.name()
+                    {
+                        catalogues.push(self.catalogue(object, before, None));
+                    }
+                    self.set_target(row, next, catalogues).await?
+                }
+                Err(why) => {
+                    let status = match object.status {
+                        TargetStatus::Creating => TargetStatus::Failed,
+                        _ => TargetStatus::UpdateUnsuccessful,
+                    };
+                    return self.fail(row, status, &why).await;
+                }
+            }
+        };
+        crash_point("target-activated");
+        self.serve(&row.object.gateway).await;
+        crash_point("target-served");
+        let next = TargetObject { status: TargetStatus::Ready, ..TargetObject::clone(&row.object) };
+        self.set_target(&row, next, Vec::new()).await?;
+        tracing::info!(gateway = object.gateway, target_name = object.name(), "target is ready");
+        Ok(())
+    }
+
+    /// Reaches a target and reads what it offers; none where its tools are given or always read live. The error is for
+    /// the client.
+    async fn try_target(&self, object: &TargetObject) -> Result<(Option<Vec<Value>>, Option<Vec<u8>>), String> {
+        let tools = schema::load(&object.input, &self.quotas, self.runtime.outgoing()).await?;
+        let config = translate::target(object, &object.input, tools.clone()).map_err(|error| error.to_string())?;
+        if tools.is_some() || config.listing == Some(crate::config::Listing::Dynamic) {
+            return Ok((tools, None));
+        }
+        let catalogue = self.runtime.probe(&config).await.map_err(|error| {
+            tracing::warn!(gateway = object.gateway, target_name = object.name(), %error, detail = ?error, "target cannot be used");
+            error.to_string()
+        })?;
+        let (found, most) = (catalogue.tools.len(), self.quotas.tools_per_target as usize);
+        if found > most {
+            return Err(format!("the target has {found} tools, and {most} are allowed"));
+        }
+        let bytes = serde_json::to_vec(&catalogue).map_err(|error| error.to_string())?;
+        Ok((None, Some(bytes)))
+    }
+
+    async fn synchronise(&self, row: &Versioned<TargetObject>) -> Result<(), ControlError> {
+        let object = &row.object;
+        crash_point("sync-accepted");
+        let name = object.active.as_ref().map_or(object.name(), |active| text(active, "name"));
+        let serving = object.declared.as_ref().unwrap_or(&object.gateway);
+        let outcome = match self.runtime.supervisor_of(serving) {
+            Some(supervisor) => supervisor.sync(Some(name)).await.pop().map(|(_, outcome)| outcome),
+            None => None,
+        };
+        crash_point("sync-read");
+        match outcome {
+            Some(Ok(catalogue)) => {
+                let next = TargetObject {
+                    status: TargetStatus::Ready,
+                    last_synchronized_at: Some(catalogue.synced_at),
+                    ..TargetObject::clone(object)
+                };
+                self.set_target(row, next, Vec::new()).await.map(drop)
+            }
+            Some(Err(error)) => self.fail(row, TargetStatus::SynchronizeUnsuccessful, &error.to_string()).await,
+            None => self.fail(row, TargetStatus::SynchronizeUnsuccessful, "the target is not served").await,
+        }
+    }
+
+    async fn delete_target(&self, row: &Versioned<TargetObject>) -> Result<(), ControlError> {
+        let object = &row.object;
+        crash_point("target-delete-accepted");
+        let before = object.active.as_ref().map(|active| text(active, "name").to_owned());
+        let next = TargetObject { active: None, active_tools: None, ..TargetObject::clone(object) };
+        let gone = before.map(|name| self.catalogue(object, &name, None));
+        let row = self.set_target(row, next, gone.into_iter().collect()).await?;
+        crash_point("target-delete-deactivated");
+        self.serve(&object.gateway).await;
+        crash_point("target-delete-unserved");
+        let writing = self.tables.lock().await;
+        self.tables.remove_target(&writing, &row.object).await?;
+        tracing::info!(gateway = object.gateway, target_name = object.name(), "target is deleted");
+        Ok(())
+    }
+
+    async fn fail(&self, row: &Versioned<TargetObject>, status: TargetStatus, why: &str) -> Result<(), ControlError> {
+        let object = &row.object;
+        tracing::warn!(gateway = object.gateway, target_name = object.name(), status = %json!(status), why, "target is not as it was asked for");
+        let next =
+            TargetObject { status, status_reasons: vec![reason(why)], untried: false, ..TargetObject::clone(object) };
+        self.set_target(row, next, Vec::new()).await.map(drop)
+    }
+
+    /// Makes the data plane serve a gateway as it is stored.
+    async fn serve(&self, id: &str) {
+        let _alone = self.serving.lock().await;
+        let config = self.tables.gateway(id).and_then(|row| self.config(&row.object));
+        match config {
+            Some(config) => self.runtime.change(Origin::Control, &[config], &[]).await,
+            None => self.runtime.change(Origin::Control, &[], &[id.to_owned()]).await,
+        }
+    }
+
+    /// A gateway as it is to be served; none if it is not.
+    fn config(&self, object: &GatewayObject) -> Option<GatewayConfig> {
+        let mut config = match translate::gateway(object, object.active.as_ref()?) {
+            Ok(config) => GatewayConfig { calls_per_second: Some(self.quotas.calls_per_second), ..config },
+            Err(error) => {
+                tracing::error!(gateway = object.id, %error, "a stored gateway cannot be served");
+                return None;
+            }
+        };
+        for row in self.tables.targets(&object.id, None, usize::MAX) {
+            let Some(active) = &row.object.active else { continue };
+            match translate::target(&row.object, active, row.object.active_tools.clone()) {
+                Ok(target) => config.targets.push(target),
+                Err(error) => {
+                    tracing::error!(gateway = object.id, target_name = row.object.name(), %error, "a stored target cannot be served");
+                }
+            }
+        }
+        Some(config)
+    }
+
+    fn catalogue(&self, object: &TargetObject, name: &str, value: Option<Vec<u8>>) -> CatalogueWrite {
+        CatalogueWrite { gateway: object.gateway.as_str().into(), target: name.into(), value: value.map(Into::into) }
+    }
+
+    async fn set_gateway(
+        &self,
+        row: &Versioned<GatewayObject>,
+        next: GatewayObject,
+    ) -> Result<Versioned<GatewayObject>, ControlError> {
+        let writing = self.tables.lock().await;
+        let id = next.id.clone();
+        self.tables.update_gateway(&writing, row.version, next).await?;
+        self.tables.gateway(&id).ok_or_else(gone)
+    }
+
+    async fn set_target(
+        &self,
+        row: &Versioned<TargetObject>,
+        next: TargetObject,
+        catalogues: Vec<CatalogueWrite>,
+    ) -> Result<Versioned<TargetObject>, ControlError> {
+        let writing = self.tables.lock().await;
+        let (gateway, id) = (next.gateway.clone(), next.id.clone());
+        self.tables.update_target(&writing, row, next, catalogues).await?;
+        self.tables.target(&gateway, &id).ok_or_else(gone)
+    }
+}
+
+fn gone() -> ControlError {
+    ControlError::Internal { detail: "an object is gone while it is being changed".into() }
+}
+
+/// A place where a test kills the process.
+fn crash_point(name: &'static str) {
+    sessiongate_actors::crash::point(name);
+}

@@ -1,0 +1,259 @@
+//! Gateways that ask for tokens: who gets in, who does not, and what a token's end means. Clients of both eras.
+
+use reqwest::header::WWW_AUTHENTICATE;
+use serde_json::{Value, json};
+
+use crate::client::{Client, Stream};
+use crate::harness::{Home, Program, eventually, http_target, reference_server};
+use crate::issuer::{Issuer, ready};
+use crate::modern_client::{ModernAnswer, ModernClient};
+
+struct Scene {
+    home: Home,
+    issuer: Issuer,
+    target: Program,
+    gateway: Program,
+}
+
+async fn scene(authorizer: impl Fn(&Issuer) -> String) -> Scene {
+    let (home, target, issuer) = (Home::new(), reference_server(&[]), Issuer::start().await);
+    let gateway = home.configured(&settings(&authorizer(&issuer), &target));
+    Scene { home, issuer, target, gateway }
+}
+
+fn settings(authorizer: &str, target: &Program) -> String {
+    format!("naming: plain\n{authorizer}\ntargets:\n{}", http_target("ref", &target.url, ""))
+}
+
+/// What `initialize` is answered with: status, challenge, `error.data.reason`.
+async fn initialize(url: &str, token: Option<&str>) -> (u16, String, Value) {
+    let mut client = token.map_or_else(|| Client::new(url), |token| Client::with_key(url, token));
+    let body = client.request(
+        "initialize",
+        json!({"protocolVersion": "2025-11-25", "capabilities": {},
+        "clientInfo": {"name": "t", "version": "1"}}),
+    );
+    let response = client.post(&body).send().await.unwrap();
+    let challenge = response.headers().get(WWW_AUTHENTICATE).map(|text| text.to_str().unwrap().to_owned());
+    let status = response.status().as_u16();
+    let body: Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
+    (status, challenge.unwrap_or_default(), body["error"]["data"]["reason"].clone())
+}
+
+async fn modern(url: &str, token: &str) -> ModernAnswer {
+    ModernClient::with_key(url, token).call("sg_echo", json!({})).await
+}
+
+#[tokio::test]
+async fn only_good_tokens_open_a_gateway() {
+    let scene = scene(|issuer| issuer.authorizer("")).await;
+    let (url, issuer) = (&scene.gateway.url, &scene.issuer);
+    let stranger = Issuer::start().await;
+    for (reason, token) in [
+        ("token_algorithm", issuer.unsigned()),
+        ("token_algorithm", issuer.confused()),
+        ("token_signature", stranger.token("ada")),
+        ("token_issuer", issuer.token_with(&json!({"iss": stranger.url}))),
+        ("token_audience", issuer.token_with(&json!({"aud": "another"}))),
+        ("token_audience", issuer.token_with(&json!({"aud": null}))),
+        ("token_expired", issuer.token_for("ada", -1.0)),
+        ("token_not_yet_valid", issuer.token_with(&json!({"nbf": crate::issuer::now() + 120.0}))),
+        ("token_kind", issuer.signed(&json!({"alg": "ES256", "kid": "k1", "typ": "logout+jwt"}), &json!({}))),
+        ("token_malformed", "no-token".to_owned()),
+    ] {
+        let (status, challenge, why) = initialize(url, Some(&token)).await;
+        assert_eq!((status, why.as_str()), (401, Some(reason)));
+        assert!(challenge.starts_with("Bearer error=\"invalid_token\""), "{reason}: {challenge}");
+        let refused = modern(url, &token).await;
+        assert_eq!((refused.status, &refused.error()["data"]["reason"]), (401, &json!(reason)));
+    }
+    let (status, challenge, _) = initialize(url, None).await;
+    assert_eq!(status, 401);
+    assert!(!challenge.contains("error"), "who sent nothing is told of no error: {challenge}");
+    assert_eq!(initialize(url, Some(&issuer.token("ada"))).await.0, 200);
+    assert_eq!(modern(url, &issuer.token("ada")).await.status, 200);
+    assert_eq!(issuer.fetched(), 1, "keys are fetched once");
+}
+
+#[tokio::test]
+async fn a_token_is_taken_from_the_header_only() {
+    let scene = scene(|issuer| issuer.authorizer("")).await;
+    let token = scene.issuer.token("ada");
+    let url = format!("{}?access_token={token}", scene.gateway.url);
+    for header in [None, Some(token.as_str())] {
+        let (status, challenge, reason) = initialize(&url, header).await;
+        assert_eq!((status, reason), (400, json!("token_in_query")));
+        assert!(challenge.contains("error=\"invalid_request\""), "{challenge}");
+    }
+    let client = Client::new(&scene.gateway.url);
+    let twice = client.post(&json!({})).bearer_auth(&token).header("authorization", "Bearer other").send().await;
+    assert_eq!(twice.unwrap().status(), 400);
+}
+
+#[tokio::test]
+async fn a_session_belongs_to_its_principal_and_outlives_its_token() {
+    let scene = scene(|issuer| issuer.authorizer("")).await;
+    let (url, issuer) = (&scene.gateway.url, &scene.issuer);
+    let mut ada = ready(url, &issuer.token("ada")).await;
+    let (_, mut call) = ada.start("sg_progress", json!({"steps": 60, "delay_ms": 20})).await;
+    let first = call.next().await.unwrap().unwrap();
+    let mut standing = ada.listen(None).await;
+
+    let mut eve = Client::with_key(url, &issuer.token("eve"));
+    eve.session = ada.session.clone();
+    let body = eve.request("ping", json!({}));
+    assert_eq!(eve.post(&body).send().await.unwrap().status(), 404);
+    assert_eq!(eve.get(first.id.as_deref()).await.unwrap().status(), 404);
+    assert_eq!(eve.with_session(eve.http.delete(&eve.url)).send().await.unwrap().status(), 404);
+    // Without a token the session says nothing at all.
+    eve.http = Client::new(url).http;
+    assert_eq!(eve.post(&body).send().await.unwrap().status(), 401);
+
+    // Another token of the same subject, even one for another client.
+    let renewed = issuer.token_with(&json!({"sub": "ada", "client_id": "phone", "jti": "2"}));
+    ada.http = Client::with_key(url, &renewed).http;
+    assert_eq!(ada.call("sg_echo", json!({})).await["result"]["isError"], Value::Null);
+    // Nobody has touched what was open.
+    assert!(call.try_response().await.unwrap().is_some());
+    ada.call("sg_toggle_tool", json!({})).await;
+    standing.message("notifications/tools/list_changed").await;
+}
+
+/// Events until the end, which is a hint to come back.
+async fn cut(mut stream: Stream) -> Vec<crate::client::Event> {
+    let events = stream.rest().await;
+    let last = events.last().expect("a hint");
+    assert!(last.retry.is_some() && last.data.is_none(), "{events:?}");
+    events
+}
+
+#[tokio::test]
+async fn streams_end_with_the_token_and_the_call_goes_on() {
+    let scene = scene(|issuer| issuer.authorizer("")).await;
+    let (url, issuer) = (&scene.gateway.url, &scene.issuer);
+    for revision in ["2025-11-25", "2025-06-18"] {
+        let mut client = Client::with_key(url, &issuer.token_for("ada", 1.5));
+        client.revision = revision;
+        client.initialize(json!({})).await.unwrap();
+        let standing = client.listen(None).await;
+        let (id, call) = client.start("sg_progress", json!({"steps": 150, "delay_ms": 20})).await;
+        let seen = cut(call).await;
+        cut(standing).await;
+        assert!(seen.iter().all(|event| event.data.as_ref().is_none_or(|data| data.get("id").is_none())), "{seen:?}");
+        assert_eq!(client.get(None).await.unwrap().status(), 401);
+
+        client.http = Client::with_key(url, &issuer.token("ada")).http;
+        let last = seen.iter().rev().find_map(|event| event.id.clone()).unwrap();
+        let mut rest = client.listen(Some(&last)).await;
+        let response = rest.try_response().await.unwrap().expect("the call's end");
+        assert_eq!((&response["id"], response.get("error")), (&id, None), "{response}");
+    }
+}
+
+#[tokio::test]
+async fn a_listening_client_hears_the_end_of_its_token() {
+    let scene = scene(|issuer| issuer.authorizer("")).await;
+    let token = scene.issuer.token_for("ada", 1.5);
+    let mut client = ModernClient::with_key(&scene.gateway.url, &token);
+    let wanted = json!({"notifications": {"toolsListChanged": true}});
+    let answer = client.request("subscriptions/listen", wanted.clone()).await;
+    assert_eq!(answer.notes[0]["method"], "notifications/subscriptions/acknowledged");
+    assert!(answer.json.get("result").is_some(), "{answer:?}");
+    let late = client.request("subscriptions/listen", wanted).await;
+    assert_eq!((late.status, &late.error()["data"]["reason"]), (401, &json!("token_expired")));
+}
+
+#[tokio::test]
+async fn more_scopes_are_asked_for_with_403() {
+    let scene = scene(|issuer| {
+        issuer.authorizer("allowed_scopes: [shop/write], advertised_scopes: {shop/write: api://shop/write}")
+    })
+    .await;
+    let (url, issuer) = (&scene.gateway.url, &scene.issuer);
+    let (status, challenge, reason) = initialize(url, Some(&issuer.token("ada"))).await;
+    assert_eq!((status, reason), (403, json!("token_scope")));
+    assert!(challenge.contains("error=\"insufficient_scope\"") && challenge.contains("scope=\"api://shop/write\""));
+    assert_eq!(modern(url, &issuer.token("ada")).await.status, 403);
+    // The first challenge of all says the same scope.
+    assert!(initialize(url, None).await.1.contains("scope=\"api://shop/write\""));
+    let stepped_up = issuer.token_with(&json!({"scope": "shop/read shop/write"}));
+    assert_eq!(initialize(url, Some(&stepped_up)).await.0, 200);
+}
+
+#[tokio::test]
+async fn without_rules_a_token_must_be_for_the_gateway() {
+    let scene = scene(|issuer| issuer.authorizer_of("jwt", "")).await;
+    let (url, issuer) = (&scene.gateway.url, &scene.issuer);
+    assert_eq!(initialize(url, Some(&issuer.token("ada"))).await.2, "token_audience");
+    let own = issuer.token_with(&json!({"aud": ["x", url]}));
+    assert_eq!(initialize(url, Some(&own)).await.0, 200);
+    // One that only authenticates takes it all the same.
+    scene.home.write(&settings(&issuer.authorizer_of("authenticate-only", ""), &scene.target));
+    eventually("the authorizer is another one", async || {
+        (initialize(url, Some(&issuer.token("ada"))).await.0 == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn while_the_issuer_is_down_known_tokens_work_and_others_wait() {
+    let scene = scene(|issuer| issuer.authorizer("")).await;
+    let (url, issuer) = (&scene.gateway.url, &scene.issuer);
+    assert_eq!(initialize(url, Some(&issuer.token("ada"))).await.0, 200);
+    issuer.goes_down();
+    assert_eq!(initialize(url, Some(&issuer.token("bob"))).await.0, 200, "the keys are there");
+
+    let fresh = Issuer::start().await;
+    fresh.goes_down();
+    scene.home.write(&settings(&fresh.authorizer(""), &scene.target));
+    let token = fresh.token("ada");
+    eventually("the issuer cannot be asked", async || (initialize(url, Some(&token)).await.0 == 503).then_some(()))
+        .await;
+    let response = Client::with_key(url, &token).post(&json!({})).send().await.unwrap();
+    assert!(response.headers().contains_key("retry-after") && !response.headers().contains_key(WWW_AUTHENTICATE));
+    assert_eq!(initialize(url, None).await.0, 401, "who has no token is told so");
+}
+
+#[tokio::test]
+async fn unknown_keys_do_not_become_a_flood() {
+    let scene = scene(|issuer| issuer.authorizer("")).await;
+    let (url, issuer) = (&scene.gateway.url, &scene.issuer);
+    let flood = (0..200).map(|at| {
+        let token = issuer.signed(&json!({"alg": "ES256", "kid": format!("k-{at}")}), &json!({}));
+        async move { initialize(url, Some(&token)).await }
+    });
+    for (status, _, reason) in futures_util::future::join_all(flood).await {
+        assert_eq!((status, reason), (401, json!("token_key_unknown")));
+    }
+    assert!(issuer.fetched() <= 2, "{}", issuer.fetched());
+    assert_eq!(initialize(url, Some(&issuer.token("ada"))).await.0, 200);
+}
+
+#[tokio::test]
+async fn api_keys_open_a_gateway_beside_tokens() {
+    let key = "key-of-carl-0123456789";
+    let keys = format!("api_keys: [{{name: carl, key: {key}}}]");
+    let scene = scene(|issuer| format!("{}\n{keys}", issuer.authorizer(""))).await;
+    let (url, issuer) = (&scene.gateway.url, &scene.issuer);
+    let mut ada = ready(url, &issuer.token("ada")).await;
+    let carl = ready(url, key).await;
+    assert_eq!(initialize(url, Some("another-key")).await.0, 401);
+    let mut standing = carl.listen(None).await;
+    let mut adas = ada.listen(None).await;
+    // The key goes, and with it the sessions of its holder; nobody else's.
+    scene.home.write(&settings(&issuer.authorizer(""), &scene.target));
+    standing.rest().await;
+    assert_eq!(carl.get(None).await.unwrap().status(), 401);
+    ada.call("sg_toggle_tool", json!({})).await;
+    adas.message("notifications/tools/list_changed").await;
+    // An unrelated change ends nothing either.
+    scene.home.write(&format!("instructions: other\n{}", settings(&issuer.authorizer(""), &scene.target)));
+    eventually("the change is served", async || {
+        let log = scene.gateway.log();
+        log.contains("gateway test changed: instructions").then_some(())
+    })
+    .await;
+    ada.call("sg_toggle_tool", json!({})).await;
+    adas.message("notifications/tools/list_changed").await;
+    assert_eq!(issuer.fetched(), 1, "what is known of the issuer stays over reloads");
+}

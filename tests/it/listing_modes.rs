@@ -1,0 +1,189 @@
+//! Lists from the catalogue and lists from the targets, in one gateway.
+
+use serde_json::json;
+
+use crate::client::Client;
+use crate::either::{ERAS, Either};
+use crate::harness::{Home, Program, http_target, reference_server};
+use crate::scripted::{Reply, Scripted, result, text};
+
+const LIVE: &str = "listing: dynamic";
+/// Of such a target nothing is known.
+const UNKNOWN: &str = "listing: dynamic, synchronisation: manual, required: false";
+
+fn configured(home: &Home, head: &str, targets: &[(&str, &str, &str)]) -> Program {
+    let targets: String = targets.iter().map(|(name, url, more)| http_target(name, url, more)).collect();
+    home.configured(&format!("{head}\ntargets:\n{targets}"))
+}
+
+/// The targets that a page has names of, in their order.
+fn owners(page: &[String]) -> Vec<&str> {
+    let mut owners: Vec<&str> = page.iter().map(|name| name.split_once("___").unwrap().0).collect();
+    owners.dedup();
+    owners
+}
+
+#[tokio::test]
+async fn the_pages_of_the_catalogue_come_first_then_target_by_target() {
+    let (home, a, b, c) =
+        (Home::new(), reference_server(&[]), reference_server(&["--era", "modern"]), reference_server(&[]));
+    let mut dead = reference_server(&[]);
+    let targets = [
+        ("b", &*b.url, LIVE),
+        ("dead", &dead.url, UNKNOWN),
+        ("a", &a.url, ""),
+        ("c", &c.url, UNKNOWN),
+        ("d", &a.url, "listing: default"),
+    ];
+    let gateway = configured(&home, "", &targets);
+    dead.kill();
+    for era in ERAS {
+        let mut client = Either::new(era, &gateway.url).await;
+        for (method, member) in [("tools/list", "tools"), ("prompts/list", "prompts")] {
+            let pages = client.pages(method, member, "name").await;
+            let shown: Vec<Vec<&str>> = pages.iter().map(|page| owners(page)).collect();
+            assert_eq!(shown, [vec!["a", "d"], vec!["b"], vec![], vec!["c"]], "{era} {method}");
+        }
+        let pages = client.pages("resources/list", "resources", "uri").await;
+        assert_eq!(pages.len(), 4, "{era}");
+        assert!(pages[0].contains(&"test://static-text".to_owned()) && pages[3].len() >= 3, "{era}: {pages:?}");
+        for target in ["a", "b", "c", "d"] {
+            let answer = client.call(&format!("{target}___sg_echo"), json!({"x": 1})).await;
+            assert_eq!(answer["result"]["structuredContent"], json!({"x": 1}), "{era} {target}: {answer}");
+        }
+        let failed = client.call("dead___sg_echo", json!({})).await;
+        assert_eq!(failed["result"]["isError"], true, "{era}: {failed}");
+        assert!(failed.to_string().contains("target `dead`"), "{era}: {failed}");
+    }
+    assert!(gateway.log().contains("goes on without a target"));
+}
+
+#[tokio::test]
+async fn what_was_never_listed_is_found_by_its_prefix() {
+    let (home, a, b) = (Home::new(), reference_server(&[]), reference_server(&[]));
+    for server in ["legacy", "modern"] {
+        let live = reference_server(&["--era", server]);
+        let targets = [("a", &*a.url, ""), ("live", &live.url, UNKNOWN), ("b", &b.url, "")];
+        let gateway = configured(&home, "", &targets);
+        for era in ERAS {
+            let mut client = Either::new(era, &gateway.url).await;
+            let echo = client.call("live___sg_echo", json!({"x": 1})).await;
+            assert_eq!(echo["result"]["structuredContent"], json!({"x": 1}), "{server} {era}: {echo}");
+            let name = "live___test_simple_prompt";
+            let prompt = client.ask("prompts/get", json!({"name": name})).await;
+            assert!(prompt.to_string().contains("simple prompt"), "{server} {era}: {prompt}");
+            // Its own error, as it is.
+            let unknown = client.call("live___nothing", json!({})).await;
+            assert!(unknown.get("error").is_some() || unknown["result"]["isError"] == true, "{unknown}");
+            assert_eq!(client.call("a___nothing", json!({})).await["error"]["code"], -32602);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_live_list_is_never_old() {
+    let (home, kept, live) = (Home::new(), reference_server(&[]), reference_server(&[]));
+    let targets = [("kept", &*kept.url, "synchronisation: manual, required: false"), ("live", &*live.url, UNKNOWN)];
+    let gateway = configured(&home, "", &targets);
+    let data = home.data();
+    let asked =
+        crate::harness::sessiongate(&["sync", "--data-dir", data.to_str().unwrap(), "-g", "test", "-t", "kept"]);
+    assert!(asked.status.success(), "{asked:?}");
+    for era in ERAS {
+        let mut client = Either::new(era, &gateway.url).await;
+        for on in [true, false] {
+            for target in ["kept", "live"] {
+                client.call(&format!("{target}___sg_toggle_tool"), json!({})).await;
+            }
+            let tools = client.pages("tools/list", "tools", "name").await.concat();
+            assert_eq!(tools.contains(&"live___sg_toggled".to_owned()), on, "{era}");
+            assert!(!tools.contains(&"kept___sg_toggled".to_owned()), "{era}");
+        }
+    }
+}
+
+/// A target with one resource and one template of its own, which says who read.
+fn library(who: &'static str) -> Scripted {
+    Scripted::raw(move |request| match (request.method.as_str(), request.body["method"].as_str()) {
+        ("POST", Some("initialize")) => Reply::Json(result(
+            request,
+            r#"{"protocolVersion":"2025-11-25","capabilities":{"resources":{}},"serverInfo":{"name":"l","version":"1"}}"#,
+        )),
+        ("POST", Some("server/discover")) => Reply::Status(404),
+        ("POST", Some("resources/list")) => {
+            let list = json!({"resources": [{"uri": format!("{who}://one"), "name": who}]});
+            Reply::Json(result(request, &list.to_string()))
+        }
+        ("POST", Some("resources/templates/list")) => {
+            let list = json!({"resourceTemplates": [{"uriTemplate": format!("{who}://shelf/{{id}}"), "name": who}]});
+            Reply::Json(result(request, &list.to_string()))
+        }
+        ("POST", Some("resources/read")) => {
+            Reply::Json(result(request, &json!({"contents": [{"uri": "x:y", "text": who}]}).to_string()))
+        }
+        ("POST", _) if request.body.get("id").is_none() => Reply::Status(202),
+        ("POST", _) => Reply::Json(result(request, "{}")),
+        _ => Reply::Status(405),
+    })
+}
+
+#[tokio::test]
+async fn a_session_remembers_whose_resources_and_templates_it_was_shown() {
+    let (home, a, b, c) = (Home::new(), library("a"), library("b"), library("c"));
+    let targets = [("a", &*a.url, ""), ("b", &b.url, UNKNOWN), ("c", &c.url, UNKNOWN)];
+    let mut gateway = configured(&home, "", &targets);
+    let mut client = Client::ready(&gateway.url, json!({})).await;
+    assert_eq!(client.ask("resources/read", json!({"uri": "c://one"})).await["error"]["code"], -32002);
+    assert_eq!(client.list("resources/list", "resources").await.len(), 3);
+    assert_eq!(client.list("resources/templates/list", "resourceTemplates").await.len(), 3);
+    for restarted in [false, true] {
+        if restarted {
+            gateway.terminate();
+            gateway = home.again();
+            client.reconnect();
+        }
+        for who in ["a", "b", "c"] {
+            for uri in [format!("{who}://one"), format!("{who}://shelf/7")] {
+                let read = client.ask("resources/read", json!({"uri": uri})).await;
+                assert_eq!(read["result"]["contents"][0]["text"], who, "{restarted} {uri}: {read}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn plain_names_of_live_targets_are_those_that_the_session_was_shown() {
+    let say = |who: &'static str| move |_: &str, request: &_| text(request, who);
+    let (a, b) = (Scripted::named(&["both", "only_a"], say("a")), Scripted::named(&["both", "only_b"], say("b")));
+    let home = Home::new();
+    let gateway = configured(&home, "naming: plain", &[("a", &*a.url, ""), ("b", &*b.url, UNKNOWN)]);
+    let mut client = Client::ready(&gateway.url, json!({})).await;
+    assert_eq!(client.call("only_b", json!({})).await["error"]["code"], -32602, "nobody has heard of it");
+    assert_eq!(client.tools().await, ["both", "only_a", "b___both", "only_b"]);
+    for (tool, who) in [("both", "a"), ("only_a", "a"), ("b___both", "b"), ("only_b", "b"), ("b___only_b", "b")] {
+        let answer = client.call(tool, json!({})).await;
+        assert_eq!(answer["result"]["content"][0]["text"], who, "{tool}: {answer}");
+    }
+    // Without a session nobody remembers: the prefix stays.
+    let mut modern = Either::new("modern", &gateway.url).await;
+    let tools = modern.pages("tools/list", "tools", "name").await.concat();
+    assert_eq!(tools, ["both", "only_a", "b___both", "b___only_b"]);
+    assert_eq!(modern.call("b___only_b", json!({})).await["result"]["content"][0]["text"], "b");
+}
+
+#[tokio::test]
+async fn without_pagination_the_catalogue_is_one_page() {
+    let (home, many, live) = (Home::new(), reference_server(&["--many"]), reference_server(&[]));
+    let targets = [("many", &*many.url, ""), ("live", &live.url, UNKNOWN)];
+    for (pagination, pages) in [(true, 4), (false, 2)] {
+        let gateway = configured(&home, &format!("pagination: {pagination}"), &targets);
+        for era in ERAS {
+            let mut client = Either::new(era, &gateway.url).await;
+            let shown = client.pages("tools/list", "tools", "name").await;
+            assert_eq!(shown.len(), pages, "{pagination} {era}");
+            let first = if pagination { 100 } else { shown[0].len() };
+            assert!(shown[0].len() == first && (pagination || first > 250), "{pagination} {era}: {}", shown[0].len());
+            assert_eq!(owners(&shown[pages - 1]), ["live"]);
+        }
+    }
+}
