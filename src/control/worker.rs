@@ -278,7 +278,10 @@ impl Worker {
                 return None;
             }
         };
-        for row in self.tables.targets(&object.id, None, usize::MAX) {
+        let mut rows = self.tables.targets(&object.id, None, usize::MAX);
+        // Lists show targets in the order in which they were made.
+        rows.sort_by_key(|row| row.object.created_at);
+        for row in rows {
             let Some(active) = &row.object.active else { continue };
             match translate::target(&row.object, active, row.object.active_tools.clone()) {
                 Ok(target) => config.targets.push(target),
