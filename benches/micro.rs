@@ -92,6 +92,7 @@ fn settings() -> GatewaySettings {
         exceptions: Default::default(),
         instructions: None,
         max_name_length: None,
+        search: false,
         sessions: SessionSettings::default(),
     }
 }

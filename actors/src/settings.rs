@@ -47,6 +47,8 @@ pub struct GatewaySettings {
     pub instructions: Option<String>,
     /// Exposed names longer than this are cut and get a hash; none leaves them.
     pub max_name_length: Option<usize>,
+    /// Clients get a tool that finds tools.
+    pub search: bool,
     /// Its sessions.
     pub sessions: SessionSettings,
 }

@@ -1,10 +1,11 @@
 //! The load bench: starts an upstream, nginx, the gateway and the client by itself, and prints tables in Markdown.
 //!
-//! `cargo bench --bench load -- [json] [eras] [sse] [churn] [memory] [streams] [parked] [growth] [jwt]`; without names, all of them.
+//! `cargo bench --bench load -- [json] [eras] [sse] [churn] [memory] [streams] [parked] [growth] [jwt] [control]`; without names, all of them.
 //! What can be set by environment is in [`options`]. It asserts nothing about time: it is no test.
 
 mod cells;
 mod connection;
+mod control;
 mod drive;
 mod growth;
 mod issuer;
@@ -80,6 +81,9 @@ async fn run() -> Result<()> {
     }
     if options.parts.contains(&Part::Jwt) {
         println!("{}", jwt::run(&bench, &options).await?);
+    }
+    if options.parts.contains(&Part::Control) {
+        println!("{}", control::run(&options).await?);
     }
     Ok(())
 }

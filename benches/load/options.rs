@@ -27,6 +27,8 @@ pub enum Part {
     Growth,
     /// What it costs to check a token.
     Jwt,
+    /// Many gateways of a control plane, and long lists.
+    Control,
 }
 
 /// Everything that can be set.
@@ -49,6 +51,8 @@ pub struct Options {
     pub parked: usize,
     /// `BENCH_CHURN`: sessions that come and go while growth is watched, default 20000.
     pub churn: usize,
+    /// `BENCH_GATEWAYS`: gateways of the control plane, with 100 targets each, default 1000.
+    pub gateways: usize,
     /// `BENCH_NGINX=0` leaves nginx out.
     pub nginx: bool,
     /// `BENCH_LOG`: the gateway's log level, default `info` as for users; the lines go to a file.
@@ -58,7 +62,7 @@ pub struct Options {
 // === impl Part ===
 
 impl Part {
-    const ALL: [(&'static str, Self); 9] = [
+    const ALL: [(&'static str, Self); 10] = [
         ("json", Self::Json),
         ("eras", Self::Eras),
         ("sse", Self::Sse),
@@ -68,6 +72,7 @@ impl Part {
         ("parked", Self::Parked),
         ("growth", Self::Growth),
         ("jwt", Self::Jwt),
+        ("control", Self::Control),
     ];
 
     /// What a client does again and again, where the part is about that.
@@ -77,7 +82,7 @@ impl Part {
             Self::Eras => &[Work::Modern, Work::Down, Work::Up],
             Self::Sse => &[Work::Sse],
             Self::Churn => &[Work::Churn],
-            Self::Memory | Self::Streams | Self::Parked | Self::Growth | Self::Jwt => &[],
+            Self::Memory | Self::Streams | Self::Parked | Self::Growth | Self::Jwt | Self::Control => &[],
         }
     }
 }
@@ -94,7 +99,7 @@ impl Options {
             parts.push(
                 known
                     .ok_or_else(|| {
-                        format!("unknown part `{name}`: json, eras, sse, churn, memory, streams, parked, growth, jwt")
+                        format!("unknown part `{name}`: json, eras, sse, churn, memory, streams, parked, growth, jwt, control")
                     })?
                     .1,
             );
@@ -112,6 +117,7 @@ impl Options {
             streams: variable("BENCH_STREAMS", 2000)?,
             parked: variable("BENCH_PARKED", 10_000)?,
             churn: variable("BENCH_CHURN", 20_000)?,
+            gateways: variable("BENCH_GATEWAYS", 1000)?,
             nginx: variable("BENCH_NGINX", 1u8)? != 0,
             log: variable("BENCH_LOG", "info".to_owned())?,
         })

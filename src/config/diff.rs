@@ -114,7 +114,9 @@ fn same_gateway(old: &GatewayConfig, new: &GatewayConfig, changes: &mut Vec<Chan
             api_keys,
             interceptors,
             max_name_length,
-            calls_per_second
+            calls_per_second,
+            search,
+            searches_per_minute
         ]
     );
     // Writing the default path out changes nothing.

@@ -16,6 +16,7 @@ pub mod flags;
 pub mod import;
 pub mod load;
 pub mod model;
+pub mod passing;
 pub mod schema;
 pub mod secret;
 pub mod tools;
@@ -30,9 +31,9 @@ pub use flags::{Flags, from_flags};
 pub use load::{load, parse};
 pub use model::{
     AccessKey, Affinity, ApiKey, Authorizer, AwsConfig, ClaimOperator, ClaimType, Config, ControlConfig, CustomClaim,
-    Durability, Era, EventLimits, ExceptionLevel, GatewayConfig, HttpTarget, InterceptionPoint, InterceptorConfig,
-    JwtAuthorizer, Limits, Listing, LogConfig, LogFormat, McpConfig, Naming, Pass, ProcessMode, Quotas,
-    SessionSettings, Sessions, SsePolling, StdioTarget, Synchronisation, TargetConfig, Transport,
+    DeclaredTools, Durability, Era, EventLimits, ExceptionLevel, GatewayConfig, HttpTarget, InterceptionPoint,
+    InterceptorConfig, JwtAuthorizer, Limits, Listing, LogConfig, LogFormat, McpConfig, Naming, Pass, ProcessMode,
+    Quotas, SessionSettings, Sessions, SsePolling, StdioTarget, Synchronisation, TargetConfig, Transport,
 };
 pub use schema::schema;
 pub use secret::Secret;

@@ -2,6 +2,7 @@
 
 mod inbound;
 mod outgoing;
+mod pass;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use super::error::{ConfigError, KeyPath};
 use super::model::{
     Affinity, Config, GatewayConfig, HttpTarget, Listing, McpConfig, Sessions, StdioTarget, TargetConfig,
 };
+use super::passing::is_token;
 use super::tools;
 use super::units::{duration_text, size_text};
 
@@ -191,7 +193,9 @@ impl Rules {
                 self.say(path.key("name"), message, "shorten it, or raise max_name_length");
             }
             self.target(target, &path);
-            self.affinity(target, target.listing.unwrap_or(gateway.listing), &path.key("affinity"));
+            let listing = if target.tools.is_some() { Listing::Default } else { gateway.listing };
+            self.affinity(target, target.listing.unwrap_or(listing), &path.key("affinity"));
+            self.pass(target, gateway.sessions.settings().is_some(), &path.key("pass"));
         }
     }
 
@@ -252,7 +256,8 @@ impl Rules {
         self.lasts(path.key("idle_timeout"), target.idle_timeout, seconds(1), minutes(8 * 60));
         self.within(path.key("message_limit"), target.message_limit, (1024, 1 << 30), size_text);
         self.within(path.key("resource_priority"), target.resource_priority, (0, 1000), |value| value.to_string());
-        for (at, what, remedy) in tools::faults(target.tools.as_deref().unwrap_or_default()) {
+        let declared: Vec<_> = target.tools.iter().flat_map(|tools| tools.values()).collect();
+        for (at, what, remedy) in tools::faults(&declared) {
             self.say(path.key("tools").index(at), what, remedy);
         }
         if target.tools.is_some() && target.listing == Some(Listing::Dynamic) {
@@ -355,11 +360,6 @@ pub fn is_target_name(name: &str) -> bool {
     (1..=100).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         && !name.starts_with('-')
-}
-
-/// RFC 9110, section 5.6.2.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 fn is_under(path: &str, parent: &str) -> bool {

@@ -8,8 +8,8 @@ use super::objects::{GatewayObject, GatewayStatus, Members, TargetObject, Target
 use super::tables::Tags;
 use super::{Control, ControlError};
 use crate::config::{
-    Authorizer, ClaimOperator, ClaimType, Config, CustomClaim, ExceptionLevel, GatewayConfig, JwtAuthorizer, Listing,
-    McpConfig, TargetConfig,
+    Authorizer, ClaimOperator, ClaimType, Config, CustomClaim, ExceptionLevel, GatewayConfig, InterceptionPoint,
+    InterceptorConfig, JwtAuthorizer, Listing, McpConfig, TargetConfig,
 };
 
 /// Characters that tell declared objects from others of the same name.
@@ -141,6 +141,9 @@ fn gateway_members(config: &GatewayConfig, account: &str) -> Members {
     if !config.pagination {
         mcp["disableMcpListToolsPagination"] = json!(true);
     }
+    if config.search {
+        mcp["searchType"] = json!("SEMANTIC");
+    }
     let (kind, jwt) = match &config.authorizer {
         Authorizer::None => ("NONE", None),
         Authorizer::Iam => ("AWS_IAM", None),
@@ -156,6 +159,10 @@ fn gateway_members(config: &GatewayConfig, account: &str) -> Members {
     if let Some(jwt) = jwt {
         members.insert("authorizerConfiguration".into(), json!({"customJWTAuthorizer": jwt_members(jwt)}));
     }
+    let interceptors: Vec<Value> = config.interceptors.iter().filter_map(interceptor_members).collect();
+    if !interceptors.is_empty() {
+        members.insert("interceptorConfigurations".into(), interceptors.into());
+    }
     if config.exception_level == ExceptionLevel::Debug {
         members.insert("exceptionLevel".into(), json!("DEBUG"));
     }
@@ -167,6 +174,24 @@ fn gateway_members(config: &GatewayConfig, account: &str) -> Members {
         members.insert("domainOverride".into(), domains);
     }
     members
+}
+
+/// A function; the service has no hooks.
+fn interceptor_members(config: &InterceptorConfig) -> Option<Value> {
+    let arn = config.lambda.as_ref()?;
+    let points: Vec<&str> = config
+        .points
+        .iter()
+        .map(|point| match point {
+            InterceptionPoint::Request => "REQUEST",
+            InterceptionPoint::Response => "RESPONSE",
+        })
+        .collect();
+    let mut input = json!({"passRequestHeaders": config.pass_request_headers});
+    if config.exclude_response_body {
+        input["payloadFilter"] = json!({"exclude": [{"field": "RESPONSE_BODY"}]});
+    }
+    Some(json!({"interceptor": {"lambda": {"arn": arn}}, "interceptionPoints": points, "inputConfiguration": input}))
 }
 
 fn jwt_members(jwt: &JwtAuthorizer) -> Value {

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sessiongate_storage::Timestamp;
 
+use crate::config::DeclaredTools;
+
 /// Members of a request, by their names in the service model.
 pub type Members = Map<String, Value>;
 
@@ -101,7 +103,7 @@ pub struct TargetObject {
     pub active: Option<Members>,
     /// The tools that are served, where they are given by a schema.
     #[serde(default)]
-    pub active_tools: Option<Vec<Value>>,
+    pub active_tools: Option<DeclaredTools>,
     /// What was asked for last was not tried yet.
     #[serde(default)]
     pub untried: bool,

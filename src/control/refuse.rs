@@ -5,6 +5,7 @@ use sessiongate_protocol::Revision;
 
 use super::error::FieldError;
 use super::objects::Members;
+use crate::config::passing::refused_header;
 
 /// Members of a gateway that nothing here can carry out.
 const GATEWAY: [(&str, &str); 4] = [
@@ -39,63 +40,6 @@ const ARMS: [(&str, &str); 9] = [
     ("http", "passthrough"),
     ("http", "connector"),
     ("inference", "provider"),
-];
-
-/// Headers that HTTP, MCP or the gateway give a meaning: they never pass between client and target. Lower case; a star
-/// stands for any end.
-const BLOCKED: [&str; 52] = [
-    "accept",
-    "accept-*",
-    "access-control-*",
-    "age",
-    "authorization",
-    "cache-control",
-    "clear-site-data",
-    "connection",
-    "content-*",
-    "cookie",
-    "cross-origin-*",
-    "date",
-    "etag",
-    "expect",
-    "expires",
-    "forwarded",
-    "host",
-    "if-*",
-    "keep-alive",
-    "last-event-id",
-    "last-modified",
-    "location",
-    "mcp-method",
-    "mcp-name",
-    "mcp-param-*",
-    "mcp-protocol-version",
-    "origin",
-    "permissions-policy",
-    "pragma",
-    "proxy-*",
-    "range",
-    "referer",
-    "referrer-policy",
-    "retry-after",
-    "sec-*",
-    "server",
-    "set-cookie",
-    "strict-transport-security",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "user-agent",
-    "vary",
-    "via",
-    "warning",
-    "www-authenticate",
-    "x-amz-security-token",
-    "x-content-type-options",
-    "x-forwarded-*",
-    "x-frame-options",
-    "x-xss-protection",
 ];
 
 /// What of a gateway's members cannot be honoured.
@@ -178,28 +122,12 @@ pub fn target(input: &Members, sessions: bool) -> Vec<FieldError> {
     for list in ["allowedRequestHeaders", "allowedResponseHeaders"] {
         for (at, name) in metadata[list].as_array().into_iter().flatten().filter_map(Value::as_str).enumerate() {
             let path = format!("metadataConfiguration.{list}[{at}]");
-            if let Some(why) = header(name, sessions) {
+            if let Some(why) = refused_header(name, sessions) {
                 wrong.push(FieldError::new(path, why));
             }
         }
     }
     wrong
-}
-
-/// Why a header may not pass between client and target.
-pub fn header(name: &str, sessions: bool) -> Option<&'static str> {
-    let name = name.to_ascii_lowercase();
-    if name.parse::<actix_web::http::header::HeaderName>().is_err() {
-        return Some("is not the name of a header");
-    }
-    if name == "mcp-session-id" && sessions {
-        return Some("cannot pass while the gateway keeps sessions: it has its own with each side");
-    }
-    let blocked = BLOCKED.iter().any(|blocked| match blocked.strip_suffix('*') {
-        Some(start) => name.starts_with(start),
-        None => name == *blocked,
-    });
-    blocked.then_some("is a header that the gateway and HTTP use themselves: it cannot pass")
 }
 
 fn present(members: &Members, prefix: &str, refused: &[(&str, &str)]) -> Vec<FieldError> {
@@ -254,14 +182,13 @@ mod tests {
     }
 
     #[test]
-    fn blocked_headers_do_not_pass() {
-        for blocked in
-            ["Authorization", "content-type", "If-None-Match", "Set-Cookie", "MCP-Param-Region", "not a name"]
-        {
-            assert!(header(blocked, false).is_some(), "{blocked}");
-        }
-        assert!(header("Mcp-Session-Id", true).is_some());
-        assert!(header("Mcp-Session-Id", false).is_none());
-        assert!(header("X-Tenant", true).is_none());
+    fn blocked_headers_are_named() {
+        let lists =
+            json!({"allowedRequestHeaders": ["X-Tenant", "Cookie"], "allowedResponseHeaders": ["Mcp-Session-Id"]});
+        let input = members(json!({"metadataConfiguration": lists}));
+        let [cookie, session] =
+            ["metadataConfiguration.allowedRequestHeaders[1]", "metadataConfiguration.allowedResponseHeaders[0]"];
+        assert_eq!(paths(&target(&input, true)), [cookie, session]);
+        assert_eq!(paths(&target(&input, false)), [cookie]);
     }
 }

@@ -7,9 +7,9 @@ use serde_json::Value;
 use super::ControlError;
 use super::objects::{GatewayObject, Members, TargetObject, text};
 use crate::config::{
-    Authorizer, ClaimOperator, ClaimType, CustomClaim, Endpoint, ExceptionLevel, GatewayConfig, HttpTarget,
-    InterceptionPoint, InterceptorConfig, JwtAuthorizer, Listing, McpConfig, Pass, SessionSettings, Sessions,
-    Synchronisation, TargetConfig, Transport,
+    Authorizer, ClaimOperator, ClaimType, CustomClaim, DeclaredTools, Endpoint, ExceptionLevel, GatewayConfig,
+    HttpTarget, InterceptionPoint, InterceptorConfig, JwtAuthorizer, Listing, McpConfig, Pass, SessionSettings,
+    Sessions, Synchronisation, TargetConfig, Transport,
 };
 
 /// Sessions that are asked for without saying how long they last.
@@ -25,6 +25,7 @@ pub fn gateway(object: &GatewayObject, input: &Members) -> Result<GatewayConfig,
     config.instructions = mcp["instructions"].as_str().map(str::to_owned);
     config.supported_versions = strings(&mcp["supportedVersions"]);
     config.pagination = mcp["disableMcpListToolsPagination"] != true;
+    config.search = mcp["searchType"] == "SEMANTIC";
     config.streaming = mcp["streamingConfiguration"]["enableResponseStreaming"] == true;
     config.sessions = match mcp.get("sessionConfiguration") {
         None => Sessions::Off,
@@ -81,7 +82,11 @@ fn interceptor(one: &Value) -> InterceptorConfig {
 ///
 /// # Errors
 /// [`ControlError::Validation`] for a member that passed the model and is still not usable.
-pub fn target(object: &TargetObject, input: &Members, tools: Option<Vec<Value>>) -> Result<TargetConfig, ControlError> {
+pub fn target(
+    object: &TargetObject,
+    input: &Members,
+    tools: Option<DeclaredTools>,
+) -> Result<TargetConfig, ControlError> {
     let server = input
         .get("targetConfiguration")
         .and_then(|one| one["mcp"]["mcpServer"].as_object())

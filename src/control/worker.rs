@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use actix_web::web::Data;
-use serde_json::{Value, json};
+use serde_json::json;
 use sessiongate_actors::clock;
 use sessiongate_storage::CatalogueWrite;
 use tokio::sync::{Mutex, Semaphore, mpsc};
@@ -17,13 +17,15 @@ use super::ids::Account;
 use super::objects::{GatewayObject, GatewayStatus, TargetObject, TargetStatus, reason, text};
 use super::tables::{Tables, Versioned};
 use super::{schema, translate};
-use crate::config::{GatewayConfig, Quotas};
+use crate::config::{DeclaredTools, GatewayConfig, Quotas};
 use crate::gateway::{Origin, Runtime};
 
 /// What waits to be carried out.
 pub const QUEUE: usize = 1024;
 /// Things that are carried out at once, over all gateways.
 const AT_ONCE: usize = 32;
+/// Gateways of an earlier process that are taken up together.
+const SERVED_AT_ONCE: usize = 50;
 
 /// Something to do: what, the object's status says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,9 +58,11 @@ impl Worker {
 
     /// Serves what is stored.
     pub async fn serve_all(&self) {
-        let configs: Vec<GatewayConfig> =
-            self.tables.gateways(None, usize::MAX).iter().filter_map(|row| self.config(&row.object)).collect();
-        self.runtime.change(Origin::Control, &configs, &[]).await;
+        // Not all at once: each is a copy, and there may be very many.
+        for some in self.tables.gateways(None, usize::MAX).chunks(SERVED_AT_ONCE) {
+            let configs: Vec<GatewayConfig> = some.iter().filter_map(|row| self.config(&row.object)).collect();
+            self.runtime.change(Origin::Control, &configs, &[]).await;
+        }
     }
 
     /// Takes up what an earlier process left, then does what comes, until the queue ends. Call it on the arbiter that
@@ -193,8 +197,8 @@ impl Worker {
 
     /// Reaches a target and reads what it offers; none where its tools are given or always read live. The error is for
     /// the client.
-    async fn try_target(&self, object: &TargetObject) -> Result<(Option<Vec<Value>>, Option<Vec<u8>>), String> {
-        let tools = schema::load(&object.input, &self.quotas, self.runtime.outgoing()).await?;
+    async fn try_target(&self, object: &TargetObject) -> Result<(Option<DeclaredTools>, Option<Vec<u8>>), String> {
+        let tools = schema::load(&object.input, &self.quotas, self.runtime.outgoing()).await?.map(DeclaredTools::from);
         let config = translate::target(object, &object.input, tools.clone()).map_err(|error| error.to_string())?;
         if tools.is_some() || config.listing == Some(crate::config::Listing::Dynamic) {
             return Ok((tools, None));
@@ -272,7 +276,11 @@ impl Worker {
     /// A gateway as it is to be served; none if it is not.
     fn config(&self, object: &GatewayObject) -> Option<GatewayConfig> {
         let mut config = match translate::gateway(object, object.active.as_ref()?) {
-            Ok(config) => GatewayConfig { calls_per_second: Some(self.quotas.calls_per_second), ..config },
+            Ok(config) => GatewayConfig {
+                calls_per_second: Some(self.quotas.calls_per_second),
+                searches_per_minute: Some(self.quotas.searches_per_minute),
+                ..config
+            },
             Err(error) => {
                 tracing::error!(gateway = object.id, %error, "a stored gateway cannot be served");
                 return None;

@@ -13,14 +13,13 @@ use sessiongate_actors::settings::{
     TargetSettings,
 };
 use sessiongate_actors::supervisor::{Synchronisation, TargetPlan};
-use sessiongate_protocol::RawJson;
 use sessiongate_targets::{
-    AddressPolicy, Hello, HttpClients, HttpOptions, HttpTarget, HttpTargetOptions, Link, LinkSink, ProcessBound,
-    ProcessMode, SavedLink, SecretEnv, SecretHeaders, StdioTarget, StdioTargetOptions, Target, TargetEra, TargetError,
-    Transport, Welcome,
+    AddressPolicy, Hello, HttpClients, HttpOptions, HttpTarget, HttpTargetOptions, Link, LinkSink, PassNames,
+    ProcessBound, ProcessMode, SavedLink, SecretEnv, SecretHeaders, StdioTarget, StdioTargetOptions, Target, TargetEra,
+    TargetError, Transport, Welcome,
 };
 
-use crate::config::{self, Config, GatewayConfig, McpConfig, TargetConfig};
+use crate::config::{self, Config, GatewayConfig, McpConfig, Pass, TargetConfig};
 use crate::http::StreamTiming;
 
 /// What a client is told to wait, where the configuration does not say.
@@ -43,6 +42,7 @@ pub(super) fn settings(gateway: &GatewayConfig) -> GatewaySettings {
         },
         instructions: gateway.instructions.clone(),
         max_name_length: gateway.max_name_length.map(usize::from),
+        search: gateway.search,
         sessions: SessionSettings {
             timeout: sessions.timeout,
             idle_timeout: sessions.idle_timeout,
@@ -136,7 +136,11 @@ impl Builder {
                     config::Affinity::Handle => Affinity::Handle,
                     config::Affinity::Header(name) => Affinity::Header(name.to_ascii_lowercase().into()),
                 },
-                listing: target.listing.map(listing),
+                // What is declared is the list.
+                listing: match &target.tools {
+                    Some(_) => Some(Listing::Default),
+                    None => target.listing.map(listing),
+                },
             };
             let synchronisation = match target.synchronisation {
                 config::Synchronisation::Automatic => Synchronisation::Automatic,
@@ -230,6 +234,7 @@ impl Builder {
                     limits: target.link_limits(),
                     era: era_of(target),
                     known: None,
+                    pass: pass_names(&target.pass)?,
                 };
                 Ok(Arc::new(HttpTarget::new(options, clients)?))
             }
@@ -268,8 +273,24 @@ impl Known {
 
 /// What a target offers, where the configuration says it.
 fn fixed(target: &TargetConfig) -> Option<Arc<TargetCatalogue>> {
-    let tools = target.tools.as_ref()?.iter().filter_map(|tool| RawJson::from_serialize(tool).ok()).collect();
+    let tools = target.tools.as_ref()?.texts().to_vec();
     Some(Arc::new(TargetCatalogue::of_tools(tools, clock::now())))
+}
+
+fn pass_names(pass: &Pass) -> Result<PassNames, TargetError> {
+    let [request, query, response] = [&pass.request_headers, &pass.query_parameters, &pass.response_headers]
+        .map(|names| names.iter().map(String::as_str));
+    PassNames::new(request, query, response).map_err(|error| TargetError::Refused { detail: error.to_string() })
+}
+
+/// What passes to and from any target of a gateway; none where nothing does.
+pub(super) fn passes(gateway: &GatewayConfig) -> Option<Arc<PassNames>> {
+    let mut all = PassNames::default();
+    for target in gateway.targets.iter().filter(|target| matches!(target.mcp, McpConfig::Http(_))) {
+        // One whose names cannot be used is not served, and the log says so.
+        pass_names(&target.pass).iter().for_each(|names| all.extend(names));
+    }
+    (!all.is_empty()).then(|| Arc::new(all))
 }
 
 fn era_of(target: &TargetConfig) -> TargetEra {

@@ -17,7 +17,7 @@ use sessiongate_actors::sync;
 use sessiongate_protocol::RawJson;
 use sessiongate_protocol::sealer::Sealer;
 use sessiongate_storage::{CatalogueStore, MemoryStore, SessionStore};
-use sessiongate_targets::TargetError;
+use sessiongate_targets::{PassNames, TargetError};
 use tokio::sync::mpsc;
 
 use super::access::Access;
@@ -62,6 +62,10 @@ pub struct Served {
     pub versions: Versions,
     /// How many requests it takes; none is as many as come.
     pub rate: Option<Arc<Rate>>,
+    /// That it has a tool that finds tools, and how many of its calls are taken.
+    pub searches: Option<Option<Arc<Rate>>>,
+    /// What passes between clients and any of its targets besides messages.
+    pub passes: Option<Arc<PassNames>>,
 }
 
 /// A resource policy and what it is attached to.
@@ -216,6 +220,8 @@ impl Runtime {
                 interceptors: Interceptors::of(gateway, &self.outgoing),
                 versions: Versions::new(&gateway.supported_versions),
                 rate: self.rates.of(&gateway.name, origin, gateway.calls_per_second),
+                searches: gateway.search.then(|| self.rates.searches(&gateway.name, gateway.searches_per_minute)),
+                passes: build::passes(gateway),
             };
             table.push(Arc::new(served));
             self.builder.lock().keep_only(gateway);

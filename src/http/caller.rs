@@ -10,6 +10,7 @@ use sessiongate_actors::directory::{NewSession, Principal};
 use sessiongate_actors::session::SessionHandle;
 use sessiongate_actors::session::core::EndReason;
 use sessiongate_protocol::{RawJson, RequestId, Revision};
+use sessiongate_targets::Passed;
 use tokio::time::Instant;
 
 use super::HttpError;
@@ -39,6 +40,8 @@ pub struct Caller<'a> {
     pub changed: Option<&'a HeaderMap>,
     /// An interceptor wrote the body: headers that repeat arguments say what they were before.
     pub rewritten: bool,
+    /// What goes along to targets besides messages.
+    pub passed: Option<Arc<Passed>>,
 }
 
 /// A session for a request.
@@ -83,7 +86,7 @@ impl<'a> Caller<'a> {
     /// A request of somebody who is known.
     pub fn new(runtime: &'a Runtime, gateway: Arc<Served>, identity: Identity, request: &'a HttpRequest) -> Self {
         let Identity { principal, until, body, .. } = identity;
-        Self { runtime, gateway, principal, until, body, request, changed: None, rewritten: false }
+        Self { runtime, gateway, principal, until, body, request, changed: None, rewritten: false, passed: None }
     }
 }
 

@@ -15,8 +15,10 @@ mod intercepted;
 mod metadata;
 mod modern;
 mod names;
+mod passed;
 mod post;
 mod principal;
+mod search;
 mod server;
 mod stream;
 

@@ -1,5 +1,6 @@
 //! POST: a message of the client, or in revision 2025-03-26 several.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
@@ -15,7 +16,7 @@ use sessiongate_protocol::modern::ladder::{self, Class, HeaderView};
 use sessiongate_protocol::{Message, ParseError, Request, RequestId};
 
 use super::caller::{Caller, PROTOCOL_VERSION, Session};
-use super::{HttpError, body, initialize, intercepted, modern, stream as sse};
+use super::{HttpError, body, initialize, intercepted, modern, passed, search, stream as sse};
 
 /// The headers that repeat what the body of a modern request says, parsed once.
 static MIRRORED: [HeaderName; 3] = [
@@ -51,11 +52,22 @@ pub async fn serve(caller: &Caller<'_>, payload: &mut Payload) -> Result<HttpRes
     }
 }
 
-/// Carries out what the body says.
+/// Carries out what the body says, with what passes beside it.
 pub async fn dispatch(caller: &Caller<'_>, body: Bytes) -> Result<HttpResponse, HttpError> {
+    match &caller.gateway.passes {
+        None => carry_out(caller, body).await,
+        Some(names) => Box::pin(passed::carry_out(caller, names, body)).await,
+    }
+}
+
+/// Carries out what the body says.
+pub async fn carry_out(caller: &Caller<'_>, body: Bytes) -> Result<HttpResponse, HttpError> {
     let parsed = Message::parse(&body);
     if let (Some(rate), Ok(Message::Request(request))) = (&caller.gateway.rate, &parsed) {
         rate.admit(1).map_err(|error| HttpError::session(error, Some(&request.id)))?;
+    }
+    if let (Some(_), Ok(Message::Request(request))) = (&caller.gateway.searches, &parsed) {
+        Box::pin(search::prepare(caller, [request].into_iter(), Some(&request.id))).await?;
     }
     if let Ok(message) = &parsed
         && let Some(answer) = modern(caller, message).await?
@@ -146,7 +158,11 @@ async fn tell(caller: &Caller<'_>, session: Session, message: Message) -> Result
         }
         Message::Response(answer) => {
             let id = answer.id.clone();
-            caller.follow(session, id.as_ref(), async |session| session.response(answer.clone()).await).await?;
+            caller
+                .follow(session, id.as_ref(), async |session| {
+                    session.response_with(answer.clone(), caller.passed.clone()).await
+                })
+                .await?;
         }
     }
     Ok(())
@@ -156,7 +172,7 @@ async fn call(caller: &Caller<'_>, request: &Request) -> Result<HttpResponse, Ht
     let streaming = caller.gateway.streaming;
     let (session, answer) = caller
         .with_session(Some(&request.id), async |session| {
-            session.request(request.clone(), streaming)?.answer(QUIET).await
+            session.request_with(request.clone(), streaming, None, caller.passed.clone())?.answer(QUIET).await
         })
         .await?;
     Ok(match answer {
@@ -217,12 +233,17 @@ async fn batch(caller: &Caller<'_>, body: &Bytes) -> Result<HttpResponse, HttpEr
     if pending.is_empty() {
         return Ok(HttpResponse::Accepted().finish());
     }
+    search::prepare(caller, pending.iter(), None).await?;
+    // The headers that many answers bring are nobody's.
+    let passed = caller.passed.as_deref().map(|passed| Arc::new(passed.again()));
     let answers = pending.into_iter().map(|request| {
-        let session = session.clone();
+        let (session, passed) = (session.clone(), passed.clone());
         async move {
             let id = &request.id;
             let answer = caller
-                .follow(session, Some(id), async |session| session.request(request.clone(), false)?.answer(QUIET).await)
+                .follow(session, Some(id), async |session| {
+                    session.request_with(request.clone(), false, None, passed.clone())?.answer(QUIET).await
+                })
                 .await;
             match answer {
                 Ok((_, CallAnswer::Json(body) | CallAnswer::Refused { body, .. })) => Some(body),

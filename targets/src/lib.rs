@@ -10,6 +10,7 @@ pub mod http;
 pub mod link;
 pub mod modern;
 pub mod outbound;
+pub mod passed;
 mod pending;
 pub mod secret;
 mod sse;
@@ -25,5 +26,6 @@ pub use link::{
 };
 pub use modern::{Exchange, ModernRequest, NoteSink, TargetEra};
 pub use outbound::{Answer, FetchError, FetchLimits, Fetched, Outbound, Route};
+pub use passed::{PassError, PassNames, Passed};
 pub use secret::{HeaderError, SecretEnv, SecretHeaders};
 pub use stdio::{ProcessBound, ProcessMode, StdioTarget, StdioTargetOptions};

@@ -13,6 +13,7 @@ use sessiongate_protocol::{Message, RawJson, Response, Revision};
 
 use crate::error::TargetError;
 use crate::modern::Exchange;
+use crate::passed::Passed;
 
 /// Something behind the gateway that speaks MCP.
 #[async_trait]
@@ -67,12 +68,31 @@ pub trait Link: Send + Sync + 'static {
     /// Dropping the future abandons the call locally; it does not cancel it at the target.
     async fn call(&self, id: i64, body: Bytes, deadline: Instant) -> Result<CallReply, TargetError>;
 
+    /// The same with what passes beside the message, where the transport has room for it. What passes back is noted in
+    /// `passed` before anything of the answer is handed on.
+    async fn call_with(
+        &self,
+        id: i64,
+        body: Bytes,
+        passed: &Arc<Passed>,
+        deadline: Instant,
+    ) -> Result<CallReply, TargetError> {
+        let _ = passed;
+        self.call(id, body, deadline).await
+    }
+
     /// Goes on with a call that an earlier process began: GET with `Last-Event-ID`. Only messages after that event
     /// come. Fails with [`TargetError::OutcomeUnknown`] where the transport or the target cannot.
     async fn resume(&self, id: i64, last_event_id: &str, deadline: Instant) -> Result<CallReply, TargetError>;
 
     /// Sends a notification or a response; returns when the target has accepted it (202, or written to the pipe).
     async fn post(&self, body: Bytes, deadline: Instant) -> Result<(), TargetError>;
+
+    /// The same with what passes beside the message, where the transport has room for it.
+    async fn post_with(&self, body: Bytes, passed: &Arc<Passed>, deadline: Instant) -> Result<(), TargetError> {
+        let _ = passed;
+        self.post(body, deadline).await
+    }
 
     /// Wants messages outside calls (the standing GET stream). Idempotent; runs in the background, reconnects with
     /// backoff, and accepts that the target offers none (405). Where the transport always delivers them (stdio,

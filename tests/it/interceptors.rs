@@ -7,19 +7,26 @@ use crate::control_client::{Control, gateway as members};
 use crate::harness::{Home, Program, eventually, http_target, reference_server};
 use crate::hook::{Hook, KEY, SECRET, Says, says};
 use crate::modern_client::ModernClient;
+use crate::scripted::{Reply, SSE, Scripted};
 
 struct Scene {
     _home: Home,
-    _target: Program,
+    target: Program,
     gateway: Program,
 }
 
-/// A gateway with plain names and these interceptors (flow sequence of YAML); `process` are lines of the process.
+/// A gateway with plain names and these interceptors (flow sequence of YAML), and lines of the process or the gateway, in
+/// front of a target with sessions.
 fn scene(interceptors: &str, more: &str) -> Scene {
-    let (home, target) = (Home::new(), reference_server(&[]));
+    scene_of("legacy", interceptors, more)
+}
+
+/// The same with a target of this era.
+fn scene_of(era: &str, interceptors: &str, more: &str) -> Scene {
+    let (home, target) = (Home::new(), reference_server(&["--era", era]));
     let list = http_target("ref", &target.url, "");
     let gateway = home.configured(&format!("naming: plain\ninterceptors: {interceptors}\n{more}\ntargets:\n{list}"));
-    Scene { _home: home, _target: target, gateway }
+    Scene { _home: home, target, gateway }
 }
 
 fn at(hook: &Hook, points: &str, more: &str) -> String {
@@ -60,8 +67,14 @@ fn stamps_results(input: &Value) -> Value {
 
 #[tokio::test]
 async fn requests_and_answers_are_changed_in_both_eras() {
+    for era in ["legacy", "modern"] {
+        changed_in_both_eras(era).await;
+    }
+}
+
+async fn changed_in_both_eras(target: &str) {
     let (before, after) = (Hook::intercepting(marks_arguments), Hook::intercepting(stamps_results));
-    let scene = scene(&format!("[{}, {}]", at(&before, "request", ""), at(&after, "response", "")), "");
+    let scene = scene_of(target, &format!("[{}, {}]", at(&before, "request", ""), at(&after, "response", "")), "");
     let mut legacy = Client::new(&scene.gateway.url);
     let hello = legacy.initialize(json!({})).await.unwrap();
     assert_eq!(hello["result"]["protocolVersion"], "2025-11-25");
@@ -107,7 +120,7 @@ async fn a_changed_name_takes_its_header_along() {
         body["params"]["name"] = json!("test_simple_text");
         json!({"transformedGatewayRequest": {"body": body}})
     });
-    let scene = scene(&format!("[{}]", at(&hook, "request", "")), "");
+    let scene = scene_of("both", &format!("[{}]", at(&hook, "request", "")), "");
     let mut client = ModernClient::new(&scene.gateway.url);
     assert!(text(&client.call("sg_echo", json!({})).await.json).starts_with("This is a simple text"));
     // A client whose header was wrong is refused all the same.
@@ -115,6 +128,56 @@ async fn a_changed_name_takes_its_header_along() {
     let wrong = client.bare(&body).header("mcp-protocol-version", "2026-07-28").header("mcp-method", "tools/call");
     let answer = wrong.header("mcp-name", "other").send().await.unwrap();
     assert_eq!(answer.status(), 400);
+}
+
+#[tokio::test]
+async fn a_changed_argument_counts_more_than_the_header_that_repeated_it() {
+    let hook = Hook::intercepting(|input| {
+        let mut body = input["mcp"]["gatewayRequest"]["body"].clone();
+        body["params"]["arguments"]["value"] = json!("changed");
+        json!({"transformedGatewayRequest": {"body": body}})
+    });
+    let scene = scene_of("both", &format!("[{}]", at(&hook, "request", "")), "");
+    let mut client = ModernClient::new(&scene.gateway.url);
+    let body = client.message("tools/call", json!({"name": "test_custom_header", "arguments": {"value": "sent"}}));
+    let answer = client.post(&body).header("mcp-param-value", "sent").send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    // The target got the header that goes with what it got, or it would have refused.
+    let answer: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap();
+    assert!(text(&answer).contains("changed"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_batch_is_seen_whole() {
+    let hook = Hook::intercepting(|input| match input["mcp"].get("gatewayResponse") {
+        Some(_) => json!({}),
+        None => {
+            let mut body = input["mcp"]["gatewayRequest"]["body"].clone();
+            for call in body.as_array_mut().into_iter().flatten() {
+                call["params"]["arguments"]["seen"] = json!(true);
+            }
+            json!({"transformedGatewayRequest": {"body": body}})
+        }
+    });
+    let scene = scene(&format!("[{}]", at(&hook, "request, response", "")), "");
+    let mut client = Client::new(&scene.gateway.url);
+    client.revision = "2025-03-26";
+    client.initialize(json!({})).await.unwrap();
+    let call = |client: &mut Client| client.request("tools/call", json!({"name": "sg_echo", "arguments": {}}));
+    let batch = json!([call(&mut client), call(&mut client)]);
+    let (status, answers) = client.send(&batch).await;
+    assert_eq!(status, 200);
+    for (answer, call) in answers.as_array().unwrap().iter().zip(batch.as_array().unwrap()) {
+        assert_eq!((&answer["id"], &answer["result"]["structuredContent"]), (&call["id"], &json!({"seen": true})));
+    }
+    let last = hook.inputs().pop().unwrap();
+    assert_eq!(last["mcp"]["gatewayResponse"]["body"], answers);
+    // What is no message is refused without asking.
+    let asked = hook.seen().len();
+    for wrong in [json!([]), json!({"a": 1}), json!("x")] {
+        assert_eq!(client.send(&wrong).await.0, 400, "{wrong}");
+    }
+    assert_eq!(hook.seen().len(), asked);
 }
 
 #[tokio::test]
@@ -300,8 +363,8 @@ async fn what_an_interceptor_does_not_allow_does_not_happen() {
         let told = if how == "status" { "a secret of the hook" } else { reason };
         eventually("the operator is told", async || scene.gateway.log().contains(told).then_some(())).await;
         // It never reached the target.
-        let stats = scene._target.stats().await;
-        assert!(!stats.to_string().contains("tools/call\":1"), "{how}: {stats}");
+        let stats = scene.target.stats().await;
+        assert_eq!(stats["calls"], 0, "{how}: {stats}");
     }
 }
 
@@ -327,6 +390,28 @@ async fn an_answer_that_was_not_seen_is_not_given() {
         let (_, refused) = client.send(&body).await;
         assert_eq!(refused["error"]["data"]["reason"], reason, "{how}");
     }
+}
+
+#[tokio::test]
+async fn a_question_in_the_middle_that_was_not_seen_ends_the_stream() {
+    let hook = failing("status");
+    let target = Scripted::named(&["ask"], |_, request| {
+        let token = &request.body["params"]["_meta"]["progressToken"];
+        let progress = json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": token, "progress": 1}});
+        let question = json!({"jsonrpc": "2.0", "id": 7, "method": "elicitation/create",
+            "params": {"message": "s3cret?", "requestedSchema": {"type": "object", "properties": {}}}});
+        Reply::Hang([SSE, format!("data: {progress}\n\ndata: {question}\n\n").as_bytes()].concat())
+    });
+    let home = Home::new();
+    let list = http_target("ref", &target.url, "");
+    let interceptors = at(&hook, "response", "");
+    let gateway = home.configured(&format!("naming: plain\ninterceptors: [{interceptors}]\ntargets:\n{list}"));
+    let mut client = Client::ready(&gateway.url, json!({"elicitation": {}})).await;
+    let (id, mut stream) = client.start("ask", json!({})).await;
+    let all: Vec<Value> = stream.rest().await.into_iter().filter_map(|event| event.data).collect();
+    assert_eq!((all.len(), &all[0]["method"]), (2, &json!("notifications/progress")), "{all:?}");
+    assert_eq!((&all[1]["id"], &all[1]["error"]["data"]["reason"]), (&id, &json!("interceptor_failed")));
+    assert!(!json!(all).to_string().contains("s3cret"));
 }
 
 const FUNCTION: &str = "arn:aws:lambda:eu-west-1:123456789012:function:check:PROD";

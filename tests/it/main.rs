@@ -39,6 +39,7 @@ mod modern_listen;
 mod modern_tasks;
 mod modern_tasks_legacy;
 mod old_server;
+mod pass_headers;
 mod processes;
 mod rates;
 mod readme;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::harness::{Home, Program, eventually, http_target, reference_server};
 use crate::modern_client::{ModernAnswer, ModernClient};
 use crate::scripted::{Reply, Scripted, result};
+use crate::tasks_legacy::Shop;
 
 const KEYS: &str = "api_keys: [{name: ada, key: key-of-ada-0123456789}, {name: bob, key: key-of-bob-0123456789}]";
 const ADA: &str = "key-of-ada-0123456789";
@@ -215,6 +216,35 @@ async fn a_task_and_its_questions_survive_the_gateway() {
     let done = until(&mut ada, &asking, "completed").await;
     assert!(done["result"]["content"][0]["text"].as_str().unwrap().contains("true"), "{done}");
     assert_eq!(target.stats().await["answers"], json!({"confirm": 1}));
+    drop(gateway);
+}
+
+#[tokio::test]
+async fn an_answer_reaches_a_target_whose_streams_cannot_be_taken_up() {
+    let (home, shop) = (Home::new(), Shop::default());
+    let target = shop.serve();
+    let mut gateway =
+        home.configured(&format!("naming: plain\n{KEYS}\ntargets:\n{}", http_target("shop", &target.url, "")));
+    let mut ada = client(&gateway, ADA);
+    let (id, _) = begin(&mut ada, "ask", json!({})).await;
+    shop.is_now("ask-0", "input_required");
+    let asks = eventually("a question", async || {
+        let task = get(&mut ada, &id).await;
+        task["inputRequests"].as_object().filter(|asks| asks.len() == 1).cloned()
+    })
+    .await;
+    gateway.kill();
+    shop.breaks();
+    gateway = home.again();
+    ada = client(&gateway, ADA);
+    assert_eq!(get(&mut ada, &id).await["inputRequests"], json!(asks));
+    assert_eq!(shop.answers(), Vec::<Value>::new(), "nobody has answered");
+    let key = asks.keys().next().unwrap();
+    update(&mut ada, &id, json!({key: {"action": "accept", "content": {"name": "Ada"}}})).await.result();
+    let told = eventually("the answer", async || shop.answers().first().cloned()).await;
+    assert_eq!((&told["id"], &told["result"]["content"]), (&json!(77), &json!({"name": "Ada"})));
+    shop.is_now("ask-0", "completed");
+    assert_eq!(until(&mut ada, &id, "completed").await["result"]["content"][0]["text"], "\"Ada\"");
     drop(gateway);
 }
 

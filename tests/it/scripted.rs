@@ -11,8 +11,12 @@ use tokio::net::{TcpListener, TcpStream};
 /// One HTTP request.
 pub struct Request {
     pub method: String,
+    /// With the query.
+    pub path: String,
     /// Names in lower case.
     pub headers: HashMap<String, String>,
+    /// The same one by one, as they came.
+    pub lines: Vec<(String, String)>,
     pub text: String,
     /// The body as JSON; null where there is none.
     pub body: Value,
@@ -182,11 +186,13 @@ async fn read(connection: &mut TcpStream, input: &mut Vec<u8>) -> std::io::Resul
     };
     let head = String::from_utf8_lossy(&head).into_owned();
     let mut lines = head.lines();
-    let method = lines.next().unwrap_or_default().split(' ').next().unwrap_or_default().to_owned();
-    let headers: HashMap<String, String> = lines
+    let mut first = lines.next().unwrap_or_default().split(' ').map(str::to_owned);
+    let (method, path) = (first.next().unwrap_or_default(), first.next().unwrap_or_default());
+    let lines: Vec<(String, String)> = lines
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
+    let headers: HashMap<String, String> = lines.iter().cloned().collect();
     let length: usize = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
     while input.len() < length {
         if connection.read_buf(input).await? == 0 {
@@ -195,5 +201,5 @@ async fn read(connection: &mut TcpStream, input: &mut Vec<u8>) -> std::io::Resul
     }
     let text = String::from_utf8(input.drain(..length).collect()).unwrap();
     let body = serde_json::from_str(&text).unwrap_or_default();
-    Ok(Some(Request { method, headers, text, body }))
+    Ok(Some(Request { method, path, headers, lines, text, body }))
 }

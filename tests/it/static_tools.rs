@@ -11,6 +11,17 @@ use crate::scripted::{Scripted, text};
 
 const TOOLS: &str = r#"tools: [{name: sg_echo, description: declared, inputSchema: {type: object}}, {name: sg_elicit_form, inputSchema: {type: object, properties: {key: {type: string}}}}]"#;
 
+#[tokio::test]
+async fn what_is_declared_is_no_live_list() {
+    let (home, target) = (Home::new(), reference_server(&[]));
+    let live = http_target("live", &target.url, "synchronisation: manual, required: false");
+    let gateway = home.configured(&format!("listing: dynamic\n{}{live}", configuration(&target.url, TOOLS)));
+    let mut client = Either::new("legacy", &gateway.url).await;
+    let pages = client.pages("tools/list", "tools", "name").await;
+    assert_eq!(pages[0], ["t___sg_echo", "t___sg_elicit_form"]);
+    assert!(pages.len() == 2 && pages[1].iter().all(|name| name.starts_with("live___")), "{pages:?}");
+}
+
 fn configuration(url: &str, tools: &str) -> String {
     format!("targets:\n{}", http_target("t", url, tools))
 }

@@ -14,18 +14,20 @@ const RELATED: &str = "io.modelcontextprotocol/related-task";
 
 /// A target of 2025-11-25 that keeps tasks: `ask` asks its caller, `slow` works until it is told to end, `fast` is no task.
 #[derive(Clone, Default)]
-struct Shop(Arc<Mutex<State>>);
+pub struct Shop(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
     tasks: BTreeMap<String, Value>,
     answers: Vec<Value>,
+    /// A stream on which something was asked does not last, and cannot be taken up.
+    breaks: bool,
 }
 
 // === impl Shop ===
 
 impl Shop {
-    fn serve(&self) -> Scripted {
+    pub fn serve(&self) -> Scripted {
         let shop = self.clone();
         Scripted::raw(move |request| match request.method.as_str() {
             "POST" => shop.post(request),
@@ -83,7 +85,11 @@ impl Shop {
                 let params = json!({"message":"who?","requestedSchema":{"type":"object","properties":{"name":{"type":"string"}}},
                     "_meta":{RELATED:{"taskId":id}}});
                 let question = json!({"jsonrpc":"2.0","id":77,"method":"elicitation/create","params":params});
-                Reply::Hang([SSE, format!("data: {question}\n\n").as_bytes()].concat())
+                let event = format!("data: {question}\n\n");
+                match state.breaks {
+                    true => Reply::Events(event),
+                    false => Reply::Hang([SSE, event.as_bytes()].concat()),
+                }
             }
             "tasks/result" => {
                 let text = json!(state.answers.last().map(|answer| &answer["result"]["content"]["name"])).to_string();
@@ -93,11 +99,16 @@ impl Shop {
         }
     }
 
-    fn end(&self, id: &str) {
-        self.0.lock().unwrap().tasks.get_mut(id).unwrap()["status"] = json!("completed");
+    pub fn is_now(&self, id: &str, status: &str) {
+        self.0.lock().unwrap().tasks.get_mut(id).unwrap()["status"] = json!(status);
     }
 
-    fn answers(&self) -> Vec<Value> {
+    /// From now on.
+    pub fn breaks(&self) {
+        self.0.lock().unwrap().breaks = true;
+    }
+
+    pub fn answers(&self) -> Vec<Value> {
         self.0.lock().unwrap().answers.clone()
     }
 }
@@ -194,7 +205,7 @@ async fn a_task_of_a_session_lives_through_the_gateway_and_its_death() {
         client.list("tasks/list", "tasks").await,
         [about(&mut client, "tasks/get", &id).await["result"].clone()]
     );
-    shop.end("slow-0");
+    shop.is_now("slow-0", "completed");
     until(&mut client, &id, "completed").await;
     let done = about(&mut client, "tasks/result", &id).await;
     assert_eq!(done["result"]["_meta"][RELATED]["taskId"], json!(id), "{done}");
@@ -242,6 +253,45 @@ async fn a_task_asks_on_the_stream_of_its_result() {
     let done = about(&mut client, "tasks/result", &id).await;
     assert_eq!(done["result"]["content"][0]["text"], "\"Ada\"", "{done}");
     drop(program);
+}
+
+#[tokio::test]
+async fn a_question_of_a_task_outlives_its_stream() {
+    for killed in [false, true] {
+        let (home, shop) = (Home::new(), Shop::default());
+        let target = shop.serve();
+        let mut program = gateway(&home, &http_target("shop", &target.url, ""));
+        let mut client = anybody(&program).await;
+        let id = begin(&mut client, "ask", json!({})).await;
+        if !killed {
+            shop.breaks();
+        }
+        let mut stream = result_stream(&mut client, &id).await;
+        let question = loop {
+            let event = stream.next().await.unwrap().unwrap();
+            if event.data.as_ref().is_some_and(|data| data["method"] == "elicitation/create") {
+                break event;
+            }
+        };
+        if killed {
+            program.kill();
+            shop.breaks();
+            program = home.again();
+            client.reconnect();
+            stream = client.listen(question.id.as_deref()).await;
+        }
+        let asked = |target: &Scripted| target.seen().iter().filter(|body| body.contains("tasks/result")).count();
+        eventually("the result is asked for again", async || (asked(&target) > 1).then_some(())).await;
+        assert_eq!(shop.answers(), Vec::<Value>::new(), "nobody has answered");
+        let answer = json!({"action":"accept","content":{"name":"Ada"}});
+        assert_eq!(client.answer(&question.data.unwrap(), answer).await, 202);
+        let done = stream.response().await;
+        assert_eq!(done["result"]["content"][0]["text"], "\"Ada\"", "killed: {killed}: {done}");
+        assert_eq!(done["result"]["_meta"][RELATED]["taskId"], json!(id), "{done}");
+        assert_eq!(shop.answers().len(), 1);
+        assert_eq!(shop.answers()[0]["id"], 77);
+        drop(program);
+    }
 }
 
 // === a modern target ===

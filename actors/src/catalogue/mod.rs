@@ -1,5 +1,6 @@
 //! What targets offer: one catalogue for each target, and the gateway's published snapshot of all of them.
 
+pub mod search;
 mod snapshot;
 mod target;
 

@@ -1,22 +1,26 @@
 //! The published catalogue of a gateway: immutable, swapped whole, read on every call.
 
+mod found;
+mod merge;
 mod short;
 
 use std::borrow::Cow;
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use sessiongate_protocol::RawJson;
 use sessiongate_protocol::members::Members;
 use sessiongate_protocol::modern::caching::Caching;
-use sessiongate_protocol::modern::results::tool_to_modern;
 use sessiongate_protocol::{names, tasks};
 
+use self::merge::{merge, rename};
+pub use self::merge::{matches, tool_with_tasks};
 use self::short::Views;
 use sessiongate_storage::Timestamp;
 
+use super::search::{self, Index};
 use super::{ListKind, ServerCapabilities, TargetCatalogue};
 use crate::settings::{GatewaySettings, Listing, Naming, TargetSettings};
 
@@ -96,6 +100,9 @@ pub struct Snapshot {
     /// The only target that has resources and was never asked for them.
     sole_unlisted: Option<u16>,
     views: Views,
+    /// The first tool is the gateway's own search.
+    searchable: bool,
+    found: OnceLock<Index>,
 }
 
 // === impl Snapshot ===
@@ -117,12 +124,16 @@ impl Snapshot {
             .iter()
             .map(|target| target.settings.listing.unwrap_or(gateway.listing) == Listing::Dynamic)
             .collect();
-        let lists = ListKind::ALL.map(|kind| {
+        let mut lists = ListKind::ALL.map(|kind| {
             let mut entries = merge(gateway, &targets, &live, kind);
             entries.sort_by_key(|entry| live[entry.target as usize]);
             entries
         });
-        let shown = [0, 1, 2, 3].map(|at| lists[at].partition_point(|entry: &Entry| !live[entry.target as usize]));
+        let mut shown = [0, 1, 2, 3].map(|at| lists[at].partition_point(|entry: &Entry| !live[entry.target as usize]));
+        if gateway.search {
+            lists[ListKind::Tools as usize].insert(0, found::entry());
+            shown[ListKind::Tools as usize] += 1;
+        }
         let index = ListKind::ALL.map(|kind| {
             let entries = &lists[kind as usize];
             entries.iter().zip(0u32..).map(|(entry, at)| (entry.exposed.clone(), at)).collect()
@@ -148,6 +159,8 @@ impl Snapshot {
             sole,
             sole_unlisted,
             views,
+            searchable: gateway.search,
+            found: OnceLock::new(),
         }
     }
 
@@ -208,7 +221,8 @@ impl Snapshot {
     /// What any target can do; a target that was never reached counts as able to do everything, because capabilities
     /// are frozen at `initialize` and it may come up later.
     pub fn capabilities(&self) -> ServerCapabilities {
-        self.capabilities.iter().fold(ServerCapabilities::default(), |all, one| all.union(*one))
+        let own = ServerCapabilities { tools: self.searchable, ..ServerCapabilities::default() };
+        self.capabilities.iter().fold(own, |all, one| all.union(*one))
     }
 
     /// The capabilities of one target.
@@ -254,7 +268,14 @@ impl Snapshot {
     pub fn route_listed(&self, kind: ListKind, exposed: &str) -> Option<Route> {
         let at = self.index[kind as usize].get(exposed)?;
         let entry = &self.lists[kind as usize][*at as usize];
-        Some(Route { target: self.targets[entry.target as usize].settings.name.clone(), name: entry.name.clone() })
+        // The gateway's own tool is nowhere else.
+        let owner = self.targets.get(entry.target as usize)?;
+        Some(Route { target: owner.settings.name.clone(), name: entry.name.clone() })
+    }
+
+    /// Whether a name is the gateway's own, so that no target's item can have it.
+    pub fn is_reserved(&self, kind: ListKind, exposed: &str) -> bool {
+        self.searchable && kind == ListKind::Tools && exposed == search::TOOL
     }
 
     /// An item, as clients see it.
@@ -266,6 +287,9 @@ impl Snapshot {
     /// Where a tool or a prompt is. A name that is not in the catalogue goes by its prefix, or to the only target: to one
     /// whose lists come from itself, or that has never been synchronised.
     pub fn route_name(&self, kind: ListKind, exposed: &str) -> Option<Route> {
+        if self.is_reserved(kind, exposed) {
+            return None;
+        }
         self.route_listed(kind, exposed).or_else(|| self.route_prefix(exposed))
     }
 
@@ -359,146 +383,4 @@ fn task_tools(catalogue: &TargetCatalogue) -> HashSet<Box<str>> {
     }
     let required = catalogue.tools.iter().filter(|tool| tasks::requires_task(tool));
     required.filter_map(|tool| Some(Members::of(tool).ok()?.get_str("name")?.into())).collect()
-}
-
-fn merge(gateway: &GatewaySettings, targets: &[TargetState], live: &[bool], kind: ListKind) -> Vec<Entry> {
-    let mut offered: HashMap<String, u32> = HashMap::new();
-    let mut found: Vec<(u16, String, &RawJson)> = Vec::new();
-    let offers: Vec<ServerCapabilities> =
-        targets.iter().map(|target| target.catalogue.as_ref().map(|known| known.can()).unwrap_or_default()).collect();
-    for (target, at) in targets.iter().zip(0u16..) {
-        for json in target.catalogue.iter().flat_map(|catalogue| catalogue.list(kind)) {
-            let key =
-                Members::of(json).ok().and_then(|members| members.get_str(kind.key()).map(|key| key.into_owned()));
-            let Some(key) = key else {
-                tracing::warn!(
-                    target_name = &*target.settings.name,
-                    list = kind.method(),
-                    "dropped an item without a key"
-                );
-                continue;
-            };
-            *offered.entry(key.clone()).or_default() += 1;
-            found.push((at, key, json));
-        }
-    }
-    match kind {
-        ListKind::Tools | ListKind::Prompts => {
-            let mut seen = std::collections::HashSet::new();
-            let mut entries = Vec::with_capacity(found.len());
-            for (at, name, json) in found {
-                let target = &targets[at as usize].settings.name;
-                let plain = gateway.naming == Naming::Plain && offered.get(&name) == Some(&1);
-                let uncut = if plain { name.clone() } else { names::exposed(target, &name) };
-                let exposed = gateway.max_name_length.map(|limit| names::shortened(&uncut, limit));
-                let (exposed, uncut) = match exposed {
-                    Some(Cow::Owned(cut)) => (cut, Some(uncut.into())),
-                    Some(Cow::Borrowed(_)) | None => (uncut, None),
-                };
-                if !seen.insert(exposed.clone()) {
-                    tracing::warn!(target_name = &**target, name, "dropped an item whose name is offered twice");
-                    continue;
-                }
-                let json = match kind {
-                    ListKind::Tools => tool_with_tasks(json, offers[at as usize]),
-                    _ => json.clone(),
-                };
-                let json = if exposed == name {
-                    json
-                } else {
-                    match rename(&json, &exposed) {
-                        Some(json) => json,
-                        None => continue,
-                    }
-                };
-                entries.push(Entry { exposed: exposed.into(), uncut, json, target: at, name: name.into() });
-            }
-            entries
-        }
-        ListKind::Resources | ListKind::ResourceTemplates => {
-            // The lowest priority number wins a conflict, then what the catalogue shows, then the target that was
-            // synchronised first.
-            let rank = |at: u16| {
-                let target = &targets[at as usize];
-                let synced = target.catalogue.as_ref().map(|catalogue| catalogue.synced_at).unwrap_or_default();
-                (target.settings.resource_priority, live[at as usize], synced, at)
-            };
-            let mut best: HashMap<&str, u16> = HashMap::new();
-            for (at, uri, _) in &found {
-                best.entry(uri)
-                    .and_modify(|known| *known = std::cmp::min_by_key(*known, *at, |at| rank(*at)))
-                    .or_insert(*at);
-            }
-            let mut seen = std::collections::HashSet::new();
-            found
-                .iter()
-                .filter(|(at, uri, _)| best.get(uri.as_str()) == Some(at) && seen.insert(uri.clone()))
-                .map(|(at, uri, json)| Entry {
-                    exposed: uri.as_str().into(),
-                    uncut: None,
-                    json: (*json).clone(),
-                    target: *at,
-                    name: uri.as_str().into(),
-                })
-                .collect()
-        }
-    }
-}
-
-/// A tool as a client of 2025-11-25 is told of its tasks; whoever has no such tasks is shown it without. Where none can
-/// be had, a client that takes them for a condition would not call.
-pub fn tool_with_tasks(tool: &RawJson, can: ServerCapabilities) -> RawJson {
-    if can.task_calls {
-        tool.clone()
-    } else if can.tasks {
-        tasks::with_optional(tool)
-    } else {
-        tool_to_modern(tool)
-    }
-}
-
-fn rename(json: &RawJson, exposed: &str) -> Option<RawJson> {
-    let name = serde_json::to_string(exposed).ok()?;
-    Some(Members::of(json).ok()?.with(&[("name", Some(&name))]))
-}
-
-/// Whether a URI could come of an RFC 6570 template: the literal parts appear in order, each expression stands for
-/// at least one character. Enough to find the owner; the owner decides whether the resource exists.
-pub fn matches(template: &str, uri: &str) -> bool {
-    let mut rest = uri;
-    let mut parts = template.split('{');
-    let Some(head) = parts.next() else { return false };
-    let Some(after_head) = rest.strip_prefix(head) else { return false };
-    rest = after_head;
-    let mut open = false;
-    for part in parts {
-        let Some((_, literal)) = part.split_once('}') else { return false };
-        open = literal.is_empty();
-        if rest.is_empty() {
-            return false;
-        }
-        if !literal.is_empty() {
-            let skip = rest.chars().next().map_or(0, char::len_utf8);
-            match rest[skip..].find(literal) {
-                Some(at) => rest = &rest[skip + at + literal.len()..],
-                None => return false,
-            }
-        }
-    }
-    open || rest.is_empty()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn templates_find_the_owner_of_a_uri() {
-        assert!(matches("test://template/{id}/data", "test://template/42/data"));
-        assert!(!matches("test://template/{id}/data", "test://template//data"));
-        assert!(matches("file:///{+path}", "file:///a/b"));
-        assert!(!matches("file:///{+path}", "file:///"));
-        assert!(matches("x://{a}-{b}", "x://1-2"));
-        assert!(!matches("x://{a}", "y://1"));
-    }
 }

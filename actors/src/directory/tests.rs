@@ -27,6 +27,7 @@ impl World {
             exceptions: Default::default(),
             instructions: None,
             max_name_length: None,
+            search: false,
             sessions: SessionSettings::default(),
         };
         let sealer = Arc::new(Sealer::new(Key::new(1, [7; 32]), Vec::new()).unwrap());

@@ -17,6 +17,7 @@ use super::core::{CallId, ConnId, Effect, EndReason, Env, Input, SessionCore, St
 use super::event::{CallReply, Event, Permit};
 use super::handle::{MAILBOX, SessionHandle};
 use super::open_link::OpenLink;
+use super::passed::PassedBeside;
 use crate::error::SessionError;
 use crate::gateway::Gateway;
 use crate::{clock, crash};
@@ -33,6 +34,7 @@ pub struct SessionActor {
     /// The newest event of each stream that is durable.
     pub(super) durable: HashMap<StreamId, u64>,
     pub(super) links: Vec<OpenLink>,
+    pub(super) passed: PassedBeside,
     pub(super) running: HashMap<CallId, AbortHandle>,
     /// Effects that wait for their commit, oldest first, and the number of the oldest.
     waiting: VecDeque<Waiting>,
@@ -91,6 +93,7 @@ impl SessionActor {
             connections: HashMap::new(),
             durable,
             links: Vec::new(),
+            passed: PassedBeside::default(),
             running: HashMap::new(),
             waiting: VecDeque::new(),
             first_waiting: 0,
@@ -130,6 +133,7 @@ impl SessionActor {
 
     fn perform(&mut self, step: Step, ctx: &mut Context<Self>) {
         let permit = self.permit.take();
+        self.passed.answers(&step.durable);
         self.leaving |= step.durable.iter().any(|effect| matches!(effect, Effect::Stop { .. }));
         for effect in step.now {
             self.effect(effect, ctx);
@@ -317,9 +321,10 @@ impl Handler<Event> for SessionActor {
                 self.step(input, ctx);
                 self.permit = None;
             }
-            Event::Request { call, request, sse, log_level, reply } => {
+            Event::Request { call, request, sse, log_level, passed, reply } => {
                 let Some(reply) = reply.take() else { return };
                 self.replies.insert(call, CallReply::new(reply));
+                self.passed.asks(call, passed);
                 self.step(Input::Request { call, request, sse, log_level }, ctx);
             }
             Event::Notification { notification, reply } => {
@@ -329,10 +334,12 @@ impl Handler<Event> for SessionActor {
                     let _ = reply.send(Ok(()));
                 }
             }
-            Event::Response { call, response, reply } => {
+            Event::Response { call, response, passed, reply } => {
                 let Some(reply) = reply.take() else { return };
                 self.acknowledgements.insert(call, reply);
+                self.passed.begin_answer(passed);
                 self.step(Input::Response { call, response }, ctx);
+                self.passed.begin_answer(None);
             }
             Event::Attach { conn, after, reply } => {
                 let Some(reply) = reply.take() else { return };

@@ -17,7 +17,7 @@ use super::actor::SessionActor;
 use super::connection::{Attachment, CONNECTION_QUEUE, StreamItem};
 use super::core::{Answer, CallId, CallSummary, ConnId, Effect, Generation, Input};
 use super::event::{CallAnswer, Event};
-use super::open_link::{OpenLink, report};
+use super::open_link::{OpenLink, Post, report};
 use super::sink::SessionSink;
 use crate::gateway::Gateway;
 use crate::meters::OTHER;
@@ -34,6 +34,7 @@ impl SessionActor {
     pub(super) fn effect(&mut self, effect: Effect, ctx: &mut Context<Self>) {
         match effect {
             Effect::Answer(call, answer) => {
+                self.passed.ended(call);
                 if let Some(reply) = self.replies.remove(&call) {
                     let _ = reply.send(match answer {
                         Answer::Json(body) => CallAnswer::Json(body),
@@ -229,10 +230,12 @@ impl SessionActor {
         };
         let deadline = if call == OWN { clock::now().plus(OWN_CALL_DEADLINE) } else { deadline };
         let deadline = clock::std_instant(deadline);
+        let passed = self.passed.of(call);
         let task = actix_rt::spawn(async move {
-            let result = match what {
-                Send::Body(body) => link.call(id, body, deadline).await,
-                Send::After(event) => link.resume(id, &event, deadline).await,
+            let result = match (what, passed) {
+                (Send::Body(body), None) => link.call(id, body, deadline).await,
+                (Send::Body(body), Some(passed)) => link.call_with(id, body, &passed, deadline).await,
+                (Send::After(event), _) => link.resume(id, &event, deadline).await,
             };
             if call != OWN {
                 crash::point("call:done");
@@ -255,15 +258,17 @@ impl SessionActor {
         question: Option<u64>,
         ctx: &mut Context<Self>,
     ) {
+        let passed = question.and_then(|question| self.passed.of_answer(question));
         let open = self.links.iter_mut().find(|open| open.target == *target && open.generation == generation);
         match (open, question) {
-            (Some(open), question) => open.post(body, question, &ctx.address().recipient()),
+            (Some(open), question) => open.post(Post { body, question, passed }, &ctx.address().recipient()),
             (None, Some(question)) => report(ctx.address().recipient(), question, Err(TargetError::Closed)),
             (None, None) => {}
         }
     }
 
     fn finished(&mut self, summary: CallSummary) {
+        self.passed.ended(summary.call);
         if let Some(task) = self.running.remove(&summary.call) {
             // Cancelled or timed out: nobody waits for the target any more.
             task.abort();

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use sessiongate_protocol::modern::envelope::LogLevel;
 use sessiongate_protocol::{EventId, Notification, Request, RequestId, Response};
 use sessiongate_storage::StoreError;
-use sessiongate_targets::{Link, SavedLink, Welcome};
+use sessiongate_targets::{Link, Passed, SavedLink, Welcome};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::connection::Attachment;
@@ -65,6 +65,8 @@ pub enum Event {
         sse: bool,
         /// From which level on its own sender wants to hear what targets log.
         log_level: Option<LogLevel>,
+        /// What goes along to the target beside it.
+        passed: Option<Arc<Passed>>,
         /// The way back.
         reply: Unhandled<CallAnswer>,
     },
@@ -81,6 +83,8 @@ pub enum Event {
         call: CallId,
         /// What.
         response: Response,
+        /// What goes along to the target beside it.
+        passed: Option<Arc<Passed>>,
         /// The way back.
         reply: Unhandled<()>,
     },

@@ -1,5 +1,6 @@
 //! How others reach a session: the only way in. Nobody else sees the actor's address.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use actix::prelude::SendError;
 use sessiongate_protocol::modern::envelope::LogLevel;
 use sessiongate_protocol::{EventId, Notification, Request, RequestId, Response, Revision};
 use sessiongate_storage::{SessionKey, Timestamp};
+use sessiongate_targets::Passed;
 use tokio::sync::oneshot;
 
 use super::connection::Attachment;
@@ -109,19 +111,22 @@ impl SessionHandle {
 
     /// Hands a request over. `sse`: the answer may be a stream.
     pub fn request(&self, request: Request, sse: bool) -> Result<PendingCall<'_>, SessionError> {
-        self.request_with(request, sse, None)
+        self.request_with(request, sse, None, None)
     }
 
-    /// The same for a request that says itself what it wants to hear of what targets log, as those of 2026-07-28 do.
+    /// The same for a request that says itself what it wants to hear of what targets log, as those of 2026-07-28 do, or that
+    /// brought what goes along to its target.
     pub fn request_with(
         &self,
         request: Request,
         sse: bool,
         log_level: Option<LogLevel>,
+        passed: Option<Arc<Passed>>,
     ) -> Result<PendingCall<'_>, SessionError> {
         let call = CallId(self.next());
         let (reply, answer) = oneshot::channel();
-        match self.addr.try_send(Event::Request { call, request, sse, log_level, reply: Unhandled::new(reply) }) {
+        let reply = Unhandled::new(reply);
+        match self.addr.try_send(Event::Request { call, request, sse, log_level, passed, reply }) {
             // A session that just left says so in the answer.
             Ok(()) | Err(SendError::Closed(_)) => {}
             Err(SendError::Full(_)) => return Err(SessionError::Overloaded),
@@ -136,8 +141,13 @@ impl SessionHandle {
 
     /// Hands the answer to a question over; returns when it is stored.
     pub async fn response(&self, response: Response) -> Result<(), SessionError> {
+        self.response_with(response, None).await
+    }
+
+    /// The same for an answer that brought what goes along to its target.
+    pub async fn response_with(&self, response: Response, passed: Option<Arc<Passed>>) -> Result<(), SessionError> {
         let call = CallId(self.next());
-        self.ask(|reply| Event::Response { call, response, reply }).await
+        self.ask(|reply| Event::Response { call, response, passed, reply }).await
     }
 
     /// Opens the standing stream, or the rest of the stream that `after` names.

@@ -8,6 +8,7 @@ mod effects;
 mod event;
 mod handle;
 mod open_link;
+mod passed;
 mod sink;
 
 pub use actor::SessionActor;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix::Recipient;
 use bytes::Bytes;
-use sessiongate_targets::{Link, TargetError};
+use sessiongate_targets::{Link, Passed, TargetError};
 use tokio::sync::mpsc;
 
 use super::core::{Generation, Input};
@@ -26,9 +26,13 @@ pub(super) struct OpenLink {
     posts: Option<mpsc::Sender<Post>>,
 }
 
-struct Post {
-    body: Bytes,
-    question: Option<u64>,
+/// A notification or an answer.
+pub(super) struct Post {
+    pub(super) body: Bytes,
+    /// The question that it answers.
+    pub(super) question: Option<u64>,
+    /// What goes along beside it.
+    pub(super) passed: Option<Arc<Passed>>,
 }
 
 // === impl OpenLink ===
@@ -39,14 +43,14 @@ impl OpenLink {
     }
 
     /// Sends a notification or an answer after those before it; a question's outcome is reported.
-    pub(super) fn post(&mut self, body: Bytes, question: Option<u64>, addr: &Recipient<Event>) {
+    pub(super) fn post(&mut self, post: Post, addr: &Recipient<Event>) {
         let link = &self.link;
         let posts = self.posts.get_or_insert_with(|| {
             let (sender, receiver) = mpsc::channel(QUEUE);
             actix_rt::spawn(send_in_order(link.clone(), receiver, addr.clone()));
             sender
         });
-        if let Err(refused) = posts.try_send(Post { body, question }) {
+        if let Err(refused) = posts.try_send(post) {
             metrics::counter!("sessiongate_bounds_reached_total", "bound" => "posts_to_target").increment(1);
             tracing::warn!(target_name = &*self.target, "too many messages wait for a target; one was not sent");
             let (mpsc::error::TrySendError::Full(post) | mpsc::error::TrySendError::Closed(post)) = refused;
@@ -65,9 +69,12 @@ pub(super) fn report(addr: Recipient<Event>, question: u64, result: Result<(), T
 }
 
 async fn send_in_order(link: Arc<dyn Link>, mut posts: mpsc::Receiver<Post>, addr: Recipient<Event>) {
-    while let Some(Post { body, question }) = posts.recv().await {
+    while let Some(Post { body, question, passed }) = posts.recv().await {
         let deadline = clock::std_instant(clock::now().plus(POST_DEADLINE));
-        let result = link.post(body, deadline).await;
+        let result = match &passed {
+            Some(passed) => link.post_with(body, passed, deadline).await,
+            None => link.post(body, deadline).await,
+        };
         match question {
             Some(question) => {
                 crash::point("answer:posted");

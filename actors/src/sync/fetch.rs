@@ -116,7 +116,13 @@ impl Source<'_> {
                     progress_token: None,
                 };
                 let params = envelope::write(params, &hop);
-                let request = ModernRequest { method: method.into(), params, name: None, param_headers: Vec::new() };
+                let request = ModernRequest {
+                    method: method.into(),
+                    params,
+                    name: None,
+                    param_headers: Vec::new(),
+                    passed: None,
+                };
                 exchange.exchange(request, &Deaf, deadline).await?
             }
         };

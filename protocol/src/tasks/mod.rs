@@ -49,6 +49,9 @@ pub struct Place {
     /// The last event on its stream.
     #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
     pub event: Option<Box<str>>,
+    /// The client has its handle, and the call asks for its result: the task does not end with the call.
+    #[serde(rename = "w", default, skip_serializing_if = "std::ops::Not::not")]
+    pub watched: bool,
 }
 
 /// What a server of 2025-11-25 can do with tasks.
@@ -268,8 +271,8 @@ mod tests {
     #[test]
     fn a_place_is_read_back_and_no_event_id_is_one() {
         for place in [
-            Place { task: "t \"".into(), request: None, event: None },
-            Place { task: "t".into(), request: Some(-9), event: Some("e\n".into()) },
+            Place { task: "t \"".into(), request: None, event: None, watched: false },
+            Place { task: "t".into(), request: Some(-9), event: Some("e\n".into()), watched: true },
         ] {
             assert_eq!(Place::read(&place.write()), Some(place));
         }

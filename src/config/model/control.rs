@@ -78,6 +78,8 @@ pub struct Quotas {
     pub calls_per_second: u32,
     /// Calls a second of all gateways that were created here together. Since 0.1.
     pub calls_per_second_in_all: u32,
+    /// Searches for tools a minute of one gateway that was created here. Since 0.1.
+    pub searches_per_minute: u32,
     /// Connections to the data plane at once. Since 0.1.
     pub connections: u32,
 }
@@ -111,6 +113,7 @@ impl Default for Quotas {
             reads_per_second: 10,
             calls_per_second: 200,
             calls_per_second_in_all: 200,
+            searches_per_minute: 25,
             connections: 5000,
         }
     }

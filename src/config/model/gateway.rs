@@ -26,7 +26,8 @@ pub struct GatewayConfig {
     /// How names of tools and prompts are made. Since 0.1.
     #[serde(default)]
     pub naming: Naming,
-    /// Whether lists come from the catalogue or from the targets. Since 0.1.
+    /// Whether the lists of targets that do not say it themselves come from the catalogue or from the targets. Pages of the
+    /// catalogue come first, then those of the targets. Since 0.1.
     #[serde(default)]
     pub listing: Listing,
     /// How long sessions live and how much one may hold; `off` for stateless. Since 0.1.
@@ -52,13 +53,14 @@ pub struct GatewayConfig {
     /// Everyone who reaches the listener may call a gateway that asks nobody who they are. Since 0.1.
     #[serde(default)]
     pub allow_anonymous: bool,
-    /// What clients are told of failures of targets. Since 0.1.
+    /// What clients are told of failures of targets and of the gateway on the way to them. What a target answers itself, its
+    /// errors too, is passed on as it is. Since 0.1.
     #[serde(default)]
     pub exception_level: ExceptionLevel,
     /// The revisions of MCP that are served, such as `2025-11-25`. Default: all that the gateway speaks. Since 0.1.
     #[serde(default)]
     pub supported_versions: Vec<String>,
-    /// Whether lists come in pages of a hundred. Since 0.1.
+    /// Whether lists of the catalogue come in pages of a hundred; else each is one page. Since 0.1.
     #[serde(default = "yes")]
     pub pagination: bool,
     /// Hosts (values of `Host` without a port) at which this gateway is served under `/mcp`, besides its path. Since 0.1.
@@ -83,6 +85,15 @@ pub struct GatewayConfig {
     #[serde(default)]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub calls_per_second: Option<u32>,
+    /// Whether clients get a tool `x_amz_bedrock_agentcore_search` that finds tools by the words of their names,
+    /// descriptions and parameters. What targets with the listing `dynamic` offer is not found. Since 0.1.
+    #[serde(default)]
+    pub search: bool,
+    /// Calls of that tool that are answered in a minute; one more is answered with 429. Default: no bound; a gateway of the
+    /// control plane has `searches_per_minute` of its quotas. Since 0.1.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub searches_per_minute: Option<u32>,
     /// What is behind it, at least one. Since 0.1.
     pub targets: Vec<TargetConfig>,
 }
@@ -116,7 +127,7 @@ pub enum ExceptionLevel {
     /// What went wrong, in the result's text and its `_meta.debug`.
     #[default]
     Debug,
-    /// That something went wrong; what it was is in the gateway's log.
+    /// That something went wrong, with a reference under which the gateway's log has the rest.
     General,
 }
 
@@ -170,6 +181,8 @@ impl GatewayConfig {
             interceptors: Vec::new(),
             max_name_length: None,
             calls_per_second: None,
+            search: false,
+            searches_per_minute: None,
             targets: Vec::new(),
         }
     }

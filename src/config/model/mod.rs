@@ -20,6 +20,7 @@ pub mod interceptor;
 pub mod pass;
 pub mod session;
 pub mod target;
+pub mod tools;
 
 use crate::config::units::{self, Endpoint};
 pub use affinity::Affinity;
@@ -31,6 +32,7 @@ pub use interceptor::{InterceptionPoint, InterceptorConfig};
 pub use pass::Pass;
 pub use session::{EventLimits, SessionSettings, Sessions};
 pub use target::{Era, HttpTarget, McpConfig, ProcessMode, StdioTarget, Synchronisation, TargetConfig, Transport};
+pub use tools::DeclaredTools;
 
 /// What one process of sessiongate serves, and how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

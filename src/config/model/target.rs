@@ -11,6 +11,7 @@ use sessiongate_targets::link::LinkLimits;
 use super::affinity::Affinity;
 use super::gateway::Listing;
 use super::pass::Pass;
+use super::tools::DeclaredTools;
 use crate::config::secret::Secret;
 use crate::config::units::{self, Endpoint};
 
@@ -65,9 +66,10 @@ pub struct TargetConfig {
     /// Whether its lists come from the catalogue or live from it. Default: as the gateway says. Since 0.1.
     #[serde(default)]
     pub listing: Option<Listing>,
-    /// Its tools, as `tools/list` would show them, if it is not to be asked for them. Since 0.1.
+    /// Its tools, as `tools/list` would show them, if it is not to be asked for them: it is never synchronised then, and
+    /// offers nothing else. Since 0.1.
     #[serde(default)]
-    pub tools: Option<Vec<serde_json::Value>>,
+    pub tools: Option<DeclaredTools>,
     /// What passes between clients and this target besides messages. Since 0.1.
     #[serde(default)]
     pub pass: Pass,

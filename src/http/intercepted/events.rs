@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::body::{BodyStream, BoxBody, MessageBody};
-use actix_web::http::StatusCode;
 use actix_web::http::header::HeaderMap;
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, stream};
 use sessiongate_protocol::{Message, RequestId, codes, jsonrpc, sse};
@@ -23,7 +23,8 @@ use crate::http::HttpError;
 use crate::intercept::{AsResponse, InterceptError, Interceptor, ResponseVerdict};
 
 /// What is sent before the first message (an event that lets the client come back) waits with the head for this long, so
-/// that the message can still change the head. A stream that begins with silence begins without a message.
+/// that the message can still change the head. A stream that begins with silence begins without a message, and one that
+/// is asked for by itself does not wait at all.
 const HEAD: Duration = Duration::from_millis(250);
 
 /// Frames of a body.
@@ -64,7 +65,8 @@ pub(super) async fn respond(
         over: false,
     };
     let mut begun = Vec::new();
-    let first = timeout(HEAD, async {
+    let patience = if events.asked.method == Method::POST { HEAD } else { Duration::ZERO };
+    let first = timeout(patience, async {
         loop {
             let frame = events.frames.next().await?;
             match data_of(&frame) {

@@ -104,7 +104,8 @@ async fn send(
         let handle = carrier.session(caller, context).await.map_err(refused)?;
         // A client that hangs up cancels.
         let running = Running::new(handle.clone(), request.id.clone());
-        let answer = match handle.request_with(request.clone(), true, context.envelope.log_level) {
+        let (level, passed) = (context.envelope.log_level, caller.passed.clone());
+        let answer = match handle.request_with(request.clone(), true, level, passed) {
             Ok(pending) => pending.answer(QUIET).await,
             Err(error) => Err(error),
         };

@@ -15,6 +15,7 @@ mod park;
 mod pass;
 mod reply;
 mod route;
+mod search;
 mod tasks;
 mod turn;
 
@@ -52,6 +53,9 @@ pub async fn serve(
         "subscriptions/listen" => listen::serve(caller, request, context).await,
         "tasks/get" | "tasks/update" | "tasks/cancel" => tasks::serve(caller, request.clone(), context).await,
         "tools/call" | "prompts/get" | "resources/read" | "completion/complete" => {
+            if let Some(reply) = search::run(caller, &context, request.params.as_ref()) {
+                return Ok(reply.into_response());
+            }
             if let Some(reply) = affinity::handle::run(caller, &context, request.params.as_ref()).await {
                 return Ok(reply?.into_response());
             }

@@ -184,7 +184,7 @@ pub async fn resume(
             return Ok(Begun::Done(gone(&context)));
         }
         for answer in &answers {
-            match handle.response(answer.clone()).await {
+            match handle.response_with(answer.clone(), caller.passed.clone()).await {
                 Ok(()) => {}
                 Err(SessionError::Left) => continue 'moves,
                 Err(SessionError::InvalidAnswer(reason)) => {

@@ -137,7 +137,10 @@ impl Pass {
         let wanted = context.envelope.progress_token.is_some();
         let token = wanted.then(|| ProgressToken::integer(TOKENS.fetch_add(1, Ordering::Relaxed)));
         let tasks = tasks::carried(&context, &routed.target);
-        let request = outgoing(&context, params, &routed, token.as_ref(), tasks);
+        let request = ModernRequest {
+            passed: caller.passed.clone(),
+            ..outgoing(&context, params, &routed, token.as_ref(), tasks)
+        };
         let gateway = &context.served.gateway;
         let timeout = gateway.catalogue().target(&routed.target).map(|target| target.settings.call_timeout);
         let started = Instant::now();
@@ -343,5 +346,6 @@ fn outgoing(
         params: renamed.unwrap_or(written),
         name,
         param_headers: argument_headers(routed, params),
+        passed: None,
     }
 }

@@ -15,6 +15,7 @@ use crate::error::TargetError;
 use crate::guard::Refused;
 use crate::handshake::words;
 use crate::link::LinkLimits;
+use crate::passed::{PassNames, Passed};
 use crate::secret::SecretHeaders;
 
 pub(crate) static SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -38,6 +39,8 @@ pub(crate) struct Endpoint {
     pub(crate) headers: SecretHeaders,
     pub(crate) limits: LinkLimits,
     pub(crate) clients: HttpClients,
+    /// What passes to it from clients, and back.
+    pub(crate) pass: Option<Box<PassNames>>,
 }
 
 /// What a body is.
@@ -66,12 +69,30 @@ impl Endpoint {
         headers
     }
 
-    /// Sends one message.
-    pub(crate) async fn post(&self, url: &Url, headers: HeaderMap, body: Bytes) -> Result<Response, TargetError> {
+    /// Sends one message, with what passes beside it.
+    pub(crate) async fn post(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        body: Bytes,
+        passed: Option<&Passed>,
+    ) -> Result<Response, TargetError> {
         let mut request = Request::new(Method::POST, url.clone());
         *request.headers_mut() = headers;
         *request.body_mut() = Some(body.into());
-        self.clients.get().execute(request).await.map_err(send_error)
+        self.execute(request, passed).await
+    }
+
+    async fn execute(&self, mut request: Request, passed: Option<&Passed>) -> Result<Response, TargetError> {
+        let Some((names, passed)) = self.pass.as_deref().zip(passed) else {
+            return self.clients.get().execute(request).await.map_err(send_error);
+        };
+        let mut url = request.url().clone();
+        names.put(passed, &mut url, request.headers_mut());
+        *request.url_mut() = url;
+        let answer = self.clients.get().execute(request).await.map_err(send_error)?;
+        names.note(passed, answer.headers());
+        Ok(answer)
     }
 
     /// Asks for a stream, from after `last_event_id` where given. The head of the answer must come within the idle
@@ -80,6 +101,7 @@ impl Endpoint {
         &self,
         mut headers: HeaderMap,
         last_event_id: Option<&str>,
+        passed: Option<&Passed>,
     ) -> Result<Response, TargetError> {
         if let Some(id) = last_event_id {
             let value = HeaderValue::from_str(id).map_err(|_| TargetError::OutcomeUnknown {
@@ -89,8 +111,8 @@ impl Endpoint {
         }
         let mut request = Request::new(Method::GET, self.url.clone());
         *request.headers_mut() = headers;
-        match tokio::time::timeout(self.limits.idle, self.clients.get().execute(request)).await {
-            Ok(answer) => answer.map_err(send_error),
+        match tokio::time::timeout(self.limits.idle, self.execute(request, passed)).await {
+            Ok(answer) => answer,
             Err(_) => Err(TargetError::TimedOut(self.limits.idle)),
         }
     }

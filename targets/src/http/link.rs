@@ -16,6 +16,7 @@ use super::session::Session;
 use crate::error::TargetError;
 use crate::handshake;
 use crate::link::{CallReply, Hello, Link, LinkSink, Listening, SavedLink, Welcome};
+use crate::passed::Passed;
 
 /// For DELETE; the client's session is gone already.
 const CLOSE_TIME: Duration = Duration::from_secs(5);
@@ -38,7 +39,7 @@ impl HttpLink {
         sink: Arc<dyn LinkSink>,
     ) -> Result<(Arc<dyn Link>, Welcome), TargetError> {
         let fresh = Session::new(Arc::clone(endpoint), None, None, Arc::clone(&sink))?;
-        let answer = fresh.send(handshake::initialize(hello)?).await?;
+        let answer = fresh.send(handshake::initialize(hello)?, None).await?;
         let id: Option<Box<str>> = match answer.headers().get(&SESSION_ID) {
             None => None,
             Some(value) => match value.to_str() {
@@ -49,10 +50,10 @@ impl HttpLink {
         // From here on the target may hold a session, which must not be left behind.
         let early = Session::new(Arc::clone(endpoint), id.as_deref(), None, Arc::clone(&sink))?;
         let begun = async {
-            let reply = early.answer(answer, handshake::INITIALIZE_ID).await?;
+            let reply = early.answer(answer, handshake::INITIALIZE_ID, None).await?;
             let welcome = handshake::welcome(reply.response, STREAMABLE_HTTP)?;
             let session = Session::new(Arc::clone(endpoint), id.as_deref(), Some(welcome.revision), sink)?;
-            session.post(handshake::initialized()).await?;
+            session.post(handshake::initialized(), None).await?;
             Ok((session, welcome))
         };
         match begun.await {
@@ -76,6 +77,22 @@ impl HttpLink {
     fn of(session: Session) -> Self {
         Self { session: Arc::new(session), listener: Listener::default() }
     }
+
+    async fn send(
+        &self,
+        id: i64,
+        body: Bytes,
+        passed: Option<&Passed>,
+        deadline: Instant,
+    ) -> Result<CallReply, TargetError> {
+        self.session.check_open()?;
+        until(deadline, async {
+            self.listener.answered().await;
+            let answer = self.session.send(body, passed).await?;
+            self.session.answer(answer, id, passed).await
+        })
+        .await
+    }
 }
 
 /// Runs `work` until the deadline.
@@ -94,13 +111,17 @@ pub(crate) async fn until<T>(
 #[async_trait]
 impl Link for HttpLink {
     async fn call(&self, id: i64, body: Bytes, deadline: Instant) -> Result<CallReply, TargetError> {
-        self.session.check_open()?;
-        until(deadline, async {
-            self.listener.answered().await;
-            let answer = self.session.send(body).await?;
-            self.session.answer(answer, id).await
-        })
-        .await
+        self.send(id, body, None, deadline).await
+    }
+
+    async fn call_with(
+        &self,
+        id: i64,
+        body: Bytes,
+        passed: &Arc<Passed>,
+        deadline: Instant,
+    ) -> Result<CallReply, TargetError> {
+        self.send(id, body, Some(passed), deadline).await
     }
 
     async fn resume(&self, id: i64, last_event_id: &str, deadline: Instant) -> Result<CallReply, TargetError> {
@@ -110,7 +131,12 @@ impl Link for HttpLink {
 
     async fn post(&self, body: Bytes, deadline: Instant) -> Result<(), TargetError> {
         self.session.check_open()?;
-        until(deadline, self.session.post(body)).await
+        until(deadline, self.session.post(body, None)).await
+    }
+
+    async fn post_with(&self, body: Bytes, passed: &Arc<Passed>, deadline: Instant) -> Result<(), TargetError> {
+        self.session.check_open()?;
+        until(deadline, self.session.post(body, Some(passed))).await
     }
 
     fn listen(&self, listening: Listening) {

@@ -110,7 +110,7 @@ async fn connection(
     answered: &watch::Sender<bool>,
 ) -> Next {
     let name = &session.endpoint.name;
-    let answer = session.get(cursor).await;
+    let answer = session.get(cursor, None).await;
     answered.send_replace(true);
     let answer = match answer {
         Ok(answer) => answer,

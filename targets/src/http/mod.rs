@@ -27,6 +27,7 @@ use crate::modern::detect::{self, Detection, Eras, Finding, HORIZON, Opened};
 use crate::modern::http::HttpExchange;
 use crate::modern::link::{ModernLink, ModernTarget};
 use crate::modern::{Exchange, TargetEra, discover};
+use crate::passed::PassNames;
 use crate::secret::SecretHeaders;
 use crate::sse::SseLink;
 
@@ -61,6 +62,8 @@ pub struct HttpTargetOptions {
     pub era: TargetEra,
     /// What it spoke when it was opened last, as far as is known.
     pub known: Option<Revision>,
+    /// What passes to it from clients, and back.
+    pub pass: PassNames,
 }
 
 /// An MCP server behind a URL.
@@ -86,12 +89,13 @@ impl HttpTarget {
     /// # Errors
     /// [`TargetError::AddressRefused`] for a scheme, credentials or an address in the URL that targets may not have.
     pub fn new(options: HttpTargetOptions, clients: HttpClients) -> Result<Self, TargetError> {
-        let HttpTargetOptions { name, mut url, transport, headers, limits, era, known } = options;
+        let HttpTargetOptions { name, mut url, transport, headers, limits, era, known, pass } = options;
         clients.check_url(&url)?;
         url.set_fragment(None);
         let era = if transport == Transport::Sse { TargetEra::Legacy } else { era };
         let detection = Arc::new(Detection::new(&name, era, known, HORIZON, PATIENCE));
-        let endpoint = Arc::new(Endpoint { name: name.as_str().into(), url, headers, limits, clients });
+        let pass = (!pass.is_empty()).then(|| Box::new(pass));
+        let endpoint = Arc::new(Endpoint { name: name.as_str().into(), url, headers, limits, clients, pass });
         let exchange = Arc::new(HttpExchange::new(Arc::clone(&endpoint), Arc::clone(&detection)));
         let modern = ModernTarget::new(name, exchange);
         Ok(Self { endpoint, transport, found_sse: AtomicBool::new(false), detection, modern })

@@ -14,6 +14,7 @@ use super::endpoint::{BodyKind, Endpoint, PROTOCOL_VERSION, SESSION_ID, body_kin
 use super::events::{Event, Events, StreamEnd};
 use crate::error::TargetError;
 use crate::link::{CallReply, LinkEvent, LinkSink, Origin};
+use crate::passed::Passed;
 
 /// A stream is given up after so many connections in a row that brought nothing.
 const MAX_FAILURES: u32 = 8;
@@ -78,13 +79,13 @@ impl Session {
     }
 
     /// Sends one message as its own POST.
-    pub(crate) async fn send(&self, body: Bytes) -> Result<Answer, TargetError> {
-        self.endpoint.post(&self.endpoint.url, self.post_headers.clone(), body).await
+    pub(crate) async fn send(&self, body: Bytes, passed: Option<&Passed>) -> Result<Answer, TargetError> {
+        self.endpoint.post(&self.endpoint.url, self.post_headers.clone(), body, passed).await
     }
 
     /// Sends a message that is no request.
-    pub(crate) async fn post(&self, body: Bytes) -> Result<(), TargetError> {
-        let answer = self.send(body).await?;
+    pub(crate) async fn post(&self, body: Bytes, passed: Option<&Passed>) -> Result<(), TargetError> {
+        let answer = self.send(body, passed).await?;
         if answer.status().is_success() {
             body::discard(answer);
             return Ok(());
@@ -92,8 +93,14 @@ impl Session {
         Err(self.refused(answer).await.0)
     }
 
-    /// Reads the response to the request `id` from the answer to its POST.
-    pub(crate) async fn answer(&self, answer: Answer, id: i64) -> Result<CallReply, TargetError> {
+    /// Reads the response to the request `id` from the answer to its POST. What passed with that passes again where the
+    /// stream has to be taken up.
+    pub(crate) async fn answer(
+        &self,
+        answer: Answer,
+        id: i64,
+        passed: Option<&Passed>,
+    ) -> Result<CallReply, TargetError> {
         let status = answer.status();
         if !status.is_success() {
             let (error, body) = self.refused(answer).await;
@@ -114,7 +121,7 @@ impl Session {
             BodyKind::EventStream => {
                 let mut cursor = Cursor::new(None);
                 let events = self.events(answer);
-                self.follow(events, &mut cursor, id).await
+                self.follow(events, &mut cursor, id, passed).await
             }
             BodyKind::Other => Err(TargetError::Protocol {
                 detail: "its answer is neither `application/json` nor `text/event-stream`".into(),
@@ -125,19 +132,19 @@ impl Session {
     /// Goes on with a call after an event that was seen earlier.
     pub(crate) async fn resume(&self, last_event_id: &str, id: i64) -> Result<CallReply, TargetError> {
         let mut cursor = Cursor::new(Some(last_event_id));
-        let events = match self.reopen(&cursor).await? {
+        let events = match self.reopen(&cursor, None).await? {
             Ok(events) => events,
             Err(_) => {
                 cursor.fail();
-                self.reconnect(&mut cursor).await?
+                self.reconnect(&mut cursor, None).await?
             }
         };
-        self.follow(events, &mut cursor, id).await
+        self.follow(events, &mut cursor, id, None).await
     }
 
     /// Opens a stream by GET.
-    pub(crate) async fn get(&self, cursor: &Cursor) -> Result<Answer, TargetError> {
-        self.endpoint.get(self.stream_headers.clone(), cursor.last_id()).await
+    pub(crate) async fn get(&self, cursor: &Cursor, passed: Option<&Passed>) -> Result<Answer, TargetError> {
+        self.endpoint.get(self.stream_headers.clone(), cursor.last_id(), passed).await
     }
 
     /// Ends the session at the target.
@@ -180,7 +187,13 @@ impl Session {
     }
 
     /// Reads events until the response to `id` comes, and takes the stream up again where it breaks.
-    async fn follow(&self, mut events: Events, cursor: &mut Cursor, id: i64) -> Result<CallReply, TargetError> {
+    async fn follow(
+        &self,
+        mut events: Events,
+        cursor: &mut Cursor,
+        id: i64,
+        passed: Option<&Passed>,
+    ) -> Result<CallReply, TargetError> {
         loop {
             // Some servers begin with the very event that was named in `Last-Event-ID`: it was delivered. Only the
             // first event can be that one; a server that gives one id to many events must not lose its response.
@@ -220,15 +233,15 @@ impl Session {
                     detail: format!("given up after {MAX_FAILURES} streams: {broken}"),
                 });
             }
-            events = self.reconnect(cursor).await?;
+            events = self.reconnect(cursor, passed).await?;
         }
     }
 
     /// Waits and opens the stream again, until it works or is certainly lost.
-    async fn reconnect(&self, cursor: &mut Cursor) -> Result<Events, TargetError> {
+    async fn reconnect(&self, cursor: &mut Cursor, passed: Option<&Passed>) -> Result<Events, TargetError> {
         loop {
             tokio::time::sleep(cursor.delay()).await;
-            match self.reopen(cursor).await? {
+            match self.reopen(cursor, passed).await? {
                 Ok(events) => return Ok(events),
                 Err(detail) if cursor.fail() > MAX_FAILURES => return Err(TargetError::OutcomeUnknown { detail }),
                 Err(detail) => tracing::debug!(target_name = %self.target, %detail, "cannot resume yet"),
@@ -237,8 +250,8 @@ impl Session {
     }
 
     /// One attempt: the stream, or why it may work later, or (outer error) why it never will.
-    async fn reopen(&self, cursor: &Cursor) -> Result<Result<Events, String>, TargetError> {
-        let answer = match self.get(cursor).await {
+    async fn reopen(&self, cursor: &Cursor, passed: Option<&Passed>) -> Result<Result<Events, String>, TargetError> {
+        let answer = match self.get(cursor, passed).await {
             Ok(answer) => answer,
             Err(error @ TargetError::AddressRefused { .. }) => return Err(unknown(&error)),
             Err(error) => return Ok(Err(format!("{error:?}"))),

@@ -76,7 +76,7 @@ impl HttpExchange {
         let headers = self.headers(&request)?;
         let id = RequestId::integer(self.last_id.fetch_add(1, Ordering::Relaxed) + 1);
         let body = jsonrpc::request(&id, &request.method, Some(&request.params));
-        let answer = self.endpoint.post(&self.endpoint.url, headers, body).await?;
+        let answer = self.endpoint.post(&self.endpoint.url, headers, body, request.passed.as_deref()).await?;
         let status = answer.status();
         if !status.is_success() {
             return self.refused(answer, &id).await;

@@ -7,6 +7,7 @@ pub mod link;
 pub(crate) mod stdio;
 mod tools;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -16,6 +17,7 @@ use sessiongate_protocol::{Notification, RawJson, Response, ResponseBody};
 pub use self::detect::TargetEra;
 use crate::error::TargetError;
 use crate::link::SinkClosed;
+use crate::passed::Passed;
 
 /// The method whose stream stands.
 pub(crate) const LISTEN: &str = "subscriptions/listen";
@@ -31,6 +33,9 @@ pub struct ModernRequest {
     pub name: Option<Box<str>>,
     /// `Mcp-Param-*`: name without the prefix, and the value, encoded already.
     pub param_headers: Vec<(Box<str>, Box<str>)>,
+    /// What passes beside it, where the transport has room for that. What passes back is noted there before anything of
+    /// the answer is handed on.
+    pub passed: Option<Arc<Passed>>,
 }
 
 /// Takes the notifications that come on the stream of one request, one at a time, each awaited: that is the back

@@ -22,6 +22,7 @@ use tokio::time::timeout_at;
 use super::{Exchange, ModernRequest, NoteSink};
 use crate::error::TargetError;
 use crate::link::SinkClosed;
+use crate::passed::Passed;
 
 /// The method whose results are learnt from.
 pub(super) const LIST: &str = "tools/list";
@@ -102,7 +103,8 @@ impl Learning {
         let mut cursor = None;
         for _ in 0..MAX_PAGES {
             let Some(params) = page_params(&meta, cursor.as_deref()) else { return false };
-            let request = ModernRequest { method: LIST.into(), params, name: None, param_headers: Vec::new() };
+            let request =
+                ModernRequest { method: LIST.into(), params, name: None, param_headers: Vec::new(), passed: None };
             let answer = self.list(request, &Unheard, deadline).await;
             let Ok(Response { body: ResponseBody::Result(result), .. }) = answer else { return false };
             cursor = next_cursor(&result);
@@ -134,7 +136,7 @@ impl Learning {
     ) -> Result<Response, TargetError> {
         self.tools.apply(&mut request);
         // The rest of the request can be made again: nearly all calls are sent once.
-        let params = request.params.clone();
+        let (params, passed) = (request.params.clone(), request.passed.clone());
         let response = self.exchange.exchange(request, notes, deadline).await?;
         if !refuses_headers(&response) {
             return Ok(response);
@@ -142,7 +144,7 @@ impl Learning {
         tracing::debug!("the target does not accept the headers of a call: its tools are read again");
         match Box::pin(self.refresh(&params, deadline)).await {
             // It was refused before it was executed.
-            true => self.exchange.exchange(self.tools.call(params), notes, deadline).await,
+            true => self.exchange.exchange(self.tools.call(params, passed), notes, deadline).await,
             false => Ok(response),
         }
     }
@@ -213,9 +215,9 @@ impl ToolSchemas {
     }
 
     /// A call, from its parameters.
-    fn call(&self, params: RawJson) -> ModernRequest {
+    fn call(&self, params: RawJson, passed: Option<Arc<Passed>>) -> ModernRequest {
         let mut request =
-            ModernRequest { name: name_of(&params), method: CALL.into(), params, param_headers: Vec::new() };
+            ModernRequest { name: name_of(&params), method: CALL.into(), params, param_headers: Vec::new(), passed };
         self.apply(&mut request);
         request
     }

@@ -22,6 +22,7 @@ use crate::http::endpoint::{BodyKind, Endpoint, body_kind, refusal};
 use crate::http::events::{Events, StreamEnd};
 use crate::http::link::until;
 use crate::link::{CallReply, Hello, Link, LinkSink, Listening, SavedLink, Welcome};
+use crate::passed::Passed;
 use crate::pending::Pending;
 
 /// Stands for "no limit" where a timer needs a number.
@@ -46,7 +47,7 @@ impl SseLink {
         hello: &Hello,
         sink: Arc<dyn LinkSink>,
     ) -> Result<(Arc<dyn Link>, Welcome), TargetError> {
-        let answer = endpoint.get(endpoint.stream_headers(), None).await?;
+        let answer = endpoint.get(endpoint.stream_headers(), None, None).await?;
         if !answer.status().is_success() {
             return Err(refusal(answer).await.0);
         }
@@ -77,8 +78,8 @@ impl SseLink {
         Ok((Arc::new(link), welcome))
     }
 
-    async fn send(&self, body: Bytes) -> Result<(), TargetError> {
-        let answer = self.endpoint.post(&self.post_url, self.post_headers.clone(), body).await?;
+    async fn send(&self, body: Bytes, passed: Option<&Passed>) -> Result<(), TargetError> {
+        let answer = self.endpoint.post(&self.post_url, self.post_headers.clone(), body, passed).await?;
         match answer.status() {
             status if status.is_success() => {
                 crate::http::discard(answer);
@@ -88,6 +89,22 @@ impl SseLink {
             http::StatusCode::NOT_FOUND => Err(TargetError::SessionGone),
             _ => Err(refusal(answer).await.0),
         }
+    }
+
+    async fn ask(
+        &self,
+        id: i64,
+        body: Bytes,
+        passed: Option<&Passed>,
+        deadline: Instant,
+    ) -> Result<CallReply, TargetError> {
+        let mut waiting = self.pending.register(id)?;
+        let started = tokio::time::Instant::now();
+        if let Err(error) = until(deadline, self.send(body, passed)).await {
+            // The response may have come although the POST's own answer did not.
+            return waiting.try_outcome().unwrap_or(Err(error));
+        }
+        waiting.outcome(started, tokio::time::Instant::from_std(deadline)).await
     }
 }
 
@@ -114,13 +131,17 @@ async fn post_url(sse_url: &Url, events: &mut Events) -> Result<Url, TargetError
 #[async_trait]
 impl Link for SseLink {
     async fn call(&self, id: i64, body: Bytes, deadline: Instant) -> Result<CallReply, TargetError> {
-        let mut waiting = self.pending.register(id)?;
-        let started = tokio::time::Instant::now();
-        if let Err(error) = until(deadline, self.send(body)).await {
-            // The response may have come although the POST's own answer did not.
-            return waiting.try_outcome().unwrap_or(Err(error));
-        }
-        waiting.outcome(started, tokio::time::Instant::from_std(deadline)).await
+        self.ask(id, body, None, deadline).await
+    }
+
+    async fn call_with(
+        &self,
+        id: i64,
+        body: Bytes,
+        passed: &Arc<Passed>,
+        deadline: Instant,
+    ) -> Result<CallReply, TargetError> {
+        self.ask(id, body, Some(passed), deadline).await
     }
 
     async fn resume(&self, _id: i64, _last_event_id: &str, _deadline: Instant) -> Result<CallReply, TargetError> {
@@ -129,7 +150,12 @@ impl Link for SseLink {
 
     async fn post(&self, body: Bytes, deadline: Instant) -> Result<(), TargetError> {
         self.pending.check_open()?;
-        until(deadline, self.send(body)).await
+        until(deadline, self.send(body, None)).await
+    }
+
+    async fn post_with(&self, body: Bytes, passed: &Arc<Passed>, deadline: Instant) -> Result<(), TargetError> {
+        self.pending.check_open()?;
+        until(deadline, self.send(body, Some(passed))).await
     }
 
     fn listen(&self, _listening: Listening) {}

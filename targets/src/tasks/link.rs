@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use memchr::memmem;
 use sessiongate_protocol::members::Members;
 use sessiongate_protocol::tasks::{self, Created, Place};
 use sessiongate_protocol::{Message, RawJson, Request, RequestId, Response, ResponseBody, jsonrpc, meta};
@@ -14,7 +15,10 @@ use super::{REQUESTS, TaskTools, own_id};
 use crate::error::TargetError;
 use crate::http::link::until;
 use crate::link::{CallReply, Link, LinkEvent, LinkSink, Listening, SavedLink};
+use crate::passed::Passed;
 
+/// What asks for the answer of a task.
+const RESULT: &str = "tasks/result";
 /// A task is kept for longer than anyone waits for it.
 const SPARE: Duration = Duration::from_secs(60);
 /// Between two requests for the same answer, where the target names no time, and its bounds where it does.
@@ -36,6 +40,21 @@ enum Sent {
     /// It is sent as it came.
     Same,
     Task(Bytes),
+    /// It asks for the result of a task whose handle the client has.
+    Watched {
+        task: Box<str>,
+        params: RawJson,
+    },
+}
+
+/// What becomes of a notification that cancels.
+enum Cancelled {
+    Task {
+        call: i64,
+        task: Box<str>,
+    },
+    /// The target knows the request under another id.
+    Request(Bytes),
 }
 
 // === impl TaskLink ===
@@ -46,12 +65,17 @@ impl TaskLink {
     }
 
     fn sent(&self, body: &Bytes, deadline: Instant) -> Sent {
-        if !self.tools.any() {
+        let watches = memmem::find(body, RESULT.as_bytes()).is_some();
+        if !watches && !self.tools.any() {
             return Sent::Same;
         }
         let Ok(Message::Request(Request { id, method, params: Some(params) })) = Message::parse(body) else {
             return Sent::Same;
         };
+        if &*method == RESULT {
+            let task = Members::of(&params).ok().and_then(|members| Some(members.get_str("taskId")?.as_ref().into()));
+            return task.map_or(Sent::Same, |task| Sent::Watched { task, params });
+        }
         if &*method != "tools/call" {
             return Sent::Same;
         }
@@ -64,18 +88,59 @@ impl TaskLink {
         Sent::Same
     }
 
+    async fn send(
+        &self,
+        id: i64,
+        body: Bytes,
+        passed: Option<&Arc<Passed>>,
+        deadline: Instant,
+    ) -> Result<CallReply, TargetError> {
+        match self.sent(&body, deadline) {
+            Sent::Same => self.ask(id, body, passed, deadline).await,
+            Sent::Task(body) => {
+                let reply = self.ask(id, body, passed, deadline).await?;
+                self.follow(id, reply, passed, deadline).await
+            }
+            Sent::Watched { task, params } => {
+                let place = Place { task, request: None, event: None, watched: true };
+                self.sink.running.begin(id, &place);
+                self.result(id, place, &params, None, passed, deadline).await
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        id: i64,
+        body: Bytes,
+        passed: Option<&Arc<Passed>>,
+        deadline: Instant,
+    ) -> Result<CallReply, TargetError> {
+        match passed {
+            Some(passed) => self.link.call_with(id, body, passed, deadline).await,
+            None => self.link.call(id, body, deadline).await,
+        }
+    }
+
     /// From the answer to the call to that of the tool. A target may answer at once.
-    async fn follow(&self, call: i64, reply: CallReply, deadline: Instant) -> Result<CallReply, TargetError> {
+    async fn follow(
+        &self,
+        call: i64,
+        reply: CallReply,
+        passed: Option<&Arc<Passed>>,
+        deadline: Instant,
+    ) -> Result<CallReply, TargetError> {
         let created = match &reply.response.body {
             ResponseBody::Result(result) => tasks::created(result),
             ResponseBody::Error(_) => None,
         };
         let Some(Created { id, poll_ms }) = created else { return Ok(reply) };
-        let place = Place { task: id, request: None, event: None };
-        self.sink.running.begin(call, &place.task);
+        let place = Place { task: id, request: None, event: None, watched: false };
+        self.sink.running.begin(call, &place);
         let position = LinkEvent::Position { call, event_id: place.write(), interrupted: true };
         self.sink.deliver(position).await.map_err(|_| TargetError::Closed)?;
-        self.result(call, place, poll_ms, deadline).await
+        let params = tasks::params(&place.task);
+        self.result(call, place, &params, poll_ms, passed, deadline).await
     }
 
     /// The answer of the tool. Dropped, the task stays known, so that it can be cancelled.
@@ -83,33 +148,42 @@ impl TaskLink {
         &self,
         call: i64,
         mut place: Place,
+        params: &RawJson,
         poll_ms: Option<u64>,
+        passed: Option<&Arc<Passed>>,
         deadline: Instant,
     ) -> Result<CallReply, TargetError> {
         let pause = poll_ms.map_or(PAUSE, |poll| Duration::from_millis(poll).clamp(PAUSES.0, PAUSES.1));
-        let mut number = place.request.and_then(super::call_of).map_or(0, |(_, number)| number);
+        let last = place.request.and_then(super::call_of).map(|(_, number)| number);
+        // No id is used twice; a stream that is taken up has the one that it began with.
+        let mut number = last.map_or(0, |last| if place.event.is_some() { last } else { last + 1 });
+        let mut broke = last.is_some();
         loop {
             let id = own_id(call, number);
+            self.sink.running.ask(call, id);
             let asked = match place.event.take() {
                 Some(event) => self.link.resume(id, &event, deadline).await,
                 None => {
-                    let params = tasks::params(&place.task);
-                    let body = jsonrpc::request(&RequestId::integer(id), "tasks/result", Some(&params));
-                    self.link.call(id, body, deadline).await
+                    let body = jsonrpc::request(&RequestId::integer(id), RESULT, Some(params));
+                    self.ask(id, body, passed, deadline).await
                 }
             };
             number += 1;
+            broke |= matches!(asked, Err(TargetError::OutcomeUnknown { .. }));
             // The last numbers are for other requests.
-            if let Err(TargetError::OutcomeUnknown { detail }) = &asked
+            if let Err(error) = &asked
+                && broke
+                && may_pass(error)
                 && number < REQUESTS - OTHERS
                 && Instant::now() + pause < deadline
             {
-                tracing::debug!(detail, "the stream of a task's result broke; it is asked for again");
+                tracing::debug!(error = error.code(), "the stream of a task's result broke; it is asked for again");
                 tokio::time::sleep(pause).await;
                 continue;
             }
             let answer = match asked {
-                Ok(reply) if is_empty(&reply) => Ok(self.empty(call, &place.task, deadline).await),
+                Ok(reply) if place.watched => Ok(as_reply(call, reply.response.body)),
+                Ok(reply) if is_empty(&reply) => Ok(self.empty(call, &place.task, passed, deadline).await),
                 Ok(reply) => Ok(as_answer(call, reply.response.body)),
                 Err(error) => Err(error),
             };
@@ -119,10 +193,10 @@ impl TaskLink {
     }
 
     /// Some servers say in the task alone why there is no result.
-    async fn empty(&self, call: i64, task: &str, deadline: Instant) -> CallReply {
+    async fn empty(&self, call: i64, task: &str, passed: Option<&Arc<Passed>>, deadline: Instant) -> CallReply {
         let id = own_id(call, REQUESTS - 2);
         let body = jsonrpc::request(&RequestId::integer(id), "tasks/get", Some(&tasks::params(task)));
-        let shown = self.link.call(id, body, deadline).await;
+        let shown = self.ask(id, body, passed, deadline).await;
         let words = match shown {
             Ok(CallReply { response: Response { body: ResponseBody::Result(shown), .. }, .. }) => tasks::words(&shown),
             _ => None,
@@ -141,8 +215,8 @@ impl TaskLink {
         }
     }
 
-    /// The task that a notification cancels.
-    fn cancelled(&self, body: &Bytes) -> Option<(i64, Box<str>)> {
+    /// What a notification cancels that the target knows otherwise.
+    fn cancelled(&self, body: &Bytes) -> Option<Cancelled> {
         if self.sink.running.is_empty() {
             return None;
         }
@@ -150,42 +224,61 @@ impl TaskLink {
         if &*note.method != "notifications/cancelled" {
             return None;
         }
-        let call = meta::request_id_of(note.params.as_ref()?).ok()?.as_i64()?;
-        Some((call, self.sink.running.end(call)?))
+        let params = note.params.as_ref()?;
+        let call = meta::request_id_of(params).ok()?.as_i64()?;
+        let run = self.sink.running.end(call)?;
+        if !run.watched {
+            return Some(Cancelled::Task { call, task: run.task });
+        }
+        let params = meta::with_request_id(params, &RequestId::integer(run.request?)).ok()?;
+        Some(Cancelled::Request(jsonrpc::notification(&note.method, Some(&params))))
     }
 }
 
 #[async_trait]
 impl Link for TaskLink {
     async fn call(&self, id: i64, body: Bytes, deadline: Instant) -> Result<CallReply, TargetError> {
-        match self.sent(&body, deadline) {
-            Sent::Same => self.link.call(id, body, deadline).await,
-            Sent::Task(body) => {
-                let reply = self.link.call(id, body, deadline).await?;
-                self.follow(id, reply, deadline).await
-            }
-        }
+        self.send(id, body, None, deadline).await
+    }
+
+    async fn call_with(
+        &self,
+        id: i64,
+        body: Bytes,
+        passed: &Arc<Passed>,
+        deadline: Instant,
+    ) -> Result<CallReply, TargetError> {
+        self.send(id, body, Some(passed), deadline).await
     }
 
     async fn resume(&self, id: i64, last_event_id: &str, deadline: Instant) -> Result<CallReply, TargetError> {
         match Place::read(last_event_id) {
             Some(place) => {
-                self.sink.running.begin(id, &place.task);
-                self.result(id, place, None, deadline).await
+                self.sink.running.begin(id, &place);
+                let params = tasks::params(&place.task);
+                self.result(id, place, &params, None, None, deadline).await
             }
             None => {
                 let reply = self.link.resume(id, last_event_id, deadline).await?;
-                self.follow(id, reply, deadline).await
+                self.follow(id, reply, None, deadline).await
             }
         }
     }
 
     async fn post(&self, body: Bytes, deadline: Instant) -> Result<(), TargetError> {
-        if let Some((call, task)) = self.cancelled(&body) {
-            self.cancel(call, &task, deadline).await;
-            return Ok(());
+        match self.cancelled(&body) {
+            Some(Cancelled::Task { call, task }) => {
+                self.cancel(call, &task, deadline).await;
+                Ok(())
+            }
+            Some(Cancelled::Request(body)) => self.link.post(body, deadline).await,
+            None => self.link.post(body, deadline).await,
         }
-        self.link.post(body, deadline).await
+    }
+
+    async fn post_with(&self, body: Bytes, passed: &Arc<Passed>, deadline: Instant) -> Result<(), TargetError> {
+        // Only answers have anything beside them, and an answer cancels nothing.
+        self.link.post_with(body, passed, deadline).await
     }
 
     fn listen(&self, listening: Listening) {
@@ -201,6 +294,14 @@ impl Link for TaskLink {
     }
 }
 
+/// Whether a stream that broke may be asked for again after this: who broke it may be away for a moment.
+fn may_pass(error: &TargetError) -> bool {
+    matches!(
+        error,
+        TargetError::OutcomeUnknown { .. } | TargetError::Unreachable { .. } | TargetError::Exhausted { .. }
+    )
+}
+
 /// A result without the member that results of tools have.
 fn is_empty(reply: &CallReply) -> bool {
     let ResponseBody::Result(result) = &reply.response.body else { return false };
@@ -213,5 +314,9 @@ fn as_answer(call: i64, body: ResponseBody) -> CallReply {
         ResponseBody::Result(result) => ResponseBody::Result(tasks::without_related(&result)),
         error @ ResponseBody::Error(_) => error,
     };
+    as_reply(call, body)
+}
+
+fn as_reply(call: i64, body: ResponseBody) -> CallReply {
     CallReply { response: Response { id: Some(RequestId::integer(call)), body }, event_id: None }
 }

@@ -4,6 +4,10 @@
 //! The target's answer to the call is a handle; the answer of the tool, and what the target asks meanwhile, come on
 //! the stream of a `tasks/result`, which has the same place in the session as the call had. Should that stream break, another
 //! `tasks/result` is sent: it asks for the same answer. So a task outlives connections, and the process of the gateway.
+//!
+//! A `tasks/result` of the owner's, whose client has the handle itself, is repeated in the same way, so that a question that
+//! waits on its stream does not end with the stream. It is shown as the target sent it, and whoever cancels it leaves the task
+//! alone.
 
 mod link;
 mod sink;
@@ -36,9 +40,18 @@ pub struct Tasks {
     sink: Arc<TaskSink>,
 }
 
-/// The calls of one link that run as tasks, by their ids.
+/// The calls of one link that run as tasks, or wait for one, by their ids.
 #[derive(Default)]
-struct Running(Mutex<BTreeMap<i64, Box<str>>>);
+struct Running(Mutex<BTreeMap<i64, Run>>);
+
+/// One of them.
+struct Run {
+    task: Box<str>,
+    /// The client has its handle: see [`Place::watched`].
+    watched: bool,
+    /// Our last `tasks/result` for it; none before the first.
+    request: Option<i64>,
+}
 
 /// Requests of our own for one call: most are for its result, the last cancels it.
 const REQUESTS: i64 = 64;
@@ -70,15 +83,21 @@ impl Tasks {
 // === impl Running ===
 
 impl Running {
-    fn begin(&self, call: i64, task: &str) {
+    fn begin(&self, call: i64, place: &Place) {
         let mut running = self.0.lock();
-        running.insert(call, task.into());
+        running.insert(call, Run { task: place.task.clone(), watched: place.watched, request: place.request });
         if running.len() > MAX_RUNNING {
             running.pop_first();
         }
     }
 
-    fn end(&self, call: i64) -> Option<Box<str>> {
+    fn ask(&self, call: i64, request: i64) {
+        if let Some(run) = self.0.lock().get_mut(&call) {
+            run.request = Some(request);
+        }
+    }
+
+    fn end(&self, call: i64) -> Option<Run> {
         self.0.lock().remove(&call)
     }
 
@@ -86,10 +105,19 @@ impl Running {
         self.0.lock().is_empty()
     }
 
-    /// Where the call stands after this event on the stream of one of our own requests.
-    fn place(&self, call: i64, request: i64, event: Box<str>) -> Option<Box<str>> {
-        let task = self.0.lock().get(&call)?.clone();
-        Some(Place { task, request: Some(request), event: Some(event) }.write())
+    fn is_watched(&self, call: i64) -> bool {
+        self.0.lock().get(&call).is_some_and(|run| run.watched)
+    }
+
+    /// Where the call stands after what came on the stream of one of our own requests. What has no event id says of a
+    /// watched task that there is a stream: its place is not known otherwise.
+    fn place(&self, call: i64, request: i64, event: Option<Box<str>>) -> Option<Box<str>> {
+        let running = self.0.lock();
+        let Some(run) = running.get(&call) else { return event };
+        if event.is_none() && !run.watched {
+            return None;
+        }
+        Some(Place { task: run.task.clone(), request: Some(request), event, watched: run.watched }.write())
     }
 }
 

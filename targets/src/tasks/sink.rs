@@ -22,10 +22,7 @@ impl TaskSink {
     }
 
     fn translate(&self, event: LinkEvent) -> LinkEvent {
-        let place = |id: i64, call: i64, event: Box<str>| {
-            let place = self.running.place(call, id, event.clone());
-            place.unwrap_or(event)
-        };
+        let running = &self.running;
         match event {
             LinkEvent::Message { origin, message, event_id } => {
                 let own = match origin {
@@ -35,15 +32,18 @@ impl TaskSink {
                 match own {
                     Some((id, call)) => LinkEvent::Message {
                         origin: Origin::Call(call),
-                        message: without_task(message),
-                        event_id: event_id.map(|event| place(id, call, event)),
+                        message: if running.is_watched(call) { message } else { without_task(message) },
+                        event_id: running.place(call, id, event_id),
                     },
                     // The owner knows which tasks its client has.
                     None => LinkEvent::Message { origin, message, event_id },
                 }
             }
             LinkEvent::Position { call: id, event_id, interrupted } => match call_of(id) {
-                Some((call, _)) => LinkEvent::Position { call, event_id: place(id, call, event_id), interrupted },
+                Some((call, _)) => {
+                    let place = running.place(call, id, Some(event_id.clone()));
+                    LinkEvent::Position { call, event_id: place.unwrap_or(event_id), interrupted }
+                }
                 None => LinkEvent::Position { call: id, event_id, interrupted },
             },
             closed @ LinkEvent::Closed { .. } => closed,

@@ -126,7 +126,7 @@ impl World {
         assert_eq!((create.id, create.what["method"].as_str()), (id, Some("tools/call")));
         assert!(create.what["params"]["task"]["ttl"].as_u64().unwrap() > 3_600_000);
         create.answer.send(Ok(json!({"task": {"taskId": "t", "pollInterval": 1}}))).unwrap();
-        assert_eq!(self.position(id).await, Place { task: "t".into(), request: None, event: None });
+        assert_eq!(self.position(id).await, Place { task: "t".into(), request: None, event: None, watched: false });
         let ask = self.seen().await;
         assert_eq!(ask.what["method"], "tasks/result");
         assert_eq!(ask.what["params"], json!({"taskId": "t"}));
@@ -279,4 +279,102 @@ async fn who_cancels_the_call_cancels_the_task() {
     assert_eq!(seen.what["method"], "notifications/cancelled");
     seen.answer.send(Ok(json!({}))).unwrap();
     cancelled.await.unwrap().unwrap();
+}
+
+// === a result that the owner asks for ===
+
+fn ask_for_result(link: &Arc<dyn Link>, id: i64) -> tokio::task::JoinHandle<Result<CallReply, TargetError>> {
+    let params = json!({"taskId": "t", "_meta": {"progressToken": 5}});
+    let body = jsonrpc::request(&RequestId::integer(id), "tasks/result", Some(&raw(&params)));
+    let link = link.clone();
+    tokio::spawn(async move { link.call(id, body, Instant::now() + HOUR).await })
+}
+
+/// The place after a question on the stream of this request, which came with this event id.
+async fn asks(world: &World, request: i64, event_id: Option<&str>) -> Place {
+    let params = json!({"message": "?", "_meta": {"io.modelcontextprotocol/related-task": {"taskId": "t"}}});
+    let question =
+        Request { id: RequestId::integer(3), method: "elicitation/create".into(), params: Some(raw(&params)) };
+    let event = LinkEvent::Message {
+        origin: Origin::Call(request),
+        message: Message::Request(question),
+        event_id: event_id.map(Into::into),
+    };
+    world.sink.deliver(event).await.unwrap();
+    let told = world.told.lock().await.recv().await.unwrap();
+    let LinkEvent::Message { origin: Origin::Call(7), message: Message::Request(asked), event_id } = told else {
+        panic!("{told:?}")
+    };
+    // Its client has the task, and sees what belongs to it.
+    assert_eq!(asked.params.unwrap().get::<Value>().unwrap(), params);
+    Place::read(&event_id.unwrap()).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_result_of_a_watched_task_is_asked_for_until_it_comes() {
+    let world = World::new(&[]);
+    let call = ask_for_result(&world.link, 7);
+    let ask = world.seen().await;
+    assert_eq!(ask.what["params"], json!({"taskId": "t", "_meta": {"progressToken": 5}}));
+    assert_eq!((ask.what["id"].as_i64(), call_of(ask.id)), (Some(ask.id), Some((7, 0))));
+    ask.answer.send(broke()).unwrap();
+    let again = world.seen().await;
+    assert_eq!((again.what["params"]["taskId"].as_str(), call_of(again.id)), (Some("t"), Some((7, 1))));
+    // Whoever broke the stream may be away for a moment.
+    again.answer.send(Err(TargetError::Unreachable { detail: "refused".into() })).unwrap();
+    let again = world.seen().await;
+    assert_eq!(call_of(again.id), Some((7, 2)));
+    let answer = json!({"content": [], "_meta": {"io.modelcontextprotocol/related-task": {"taskId": "t"}}});
+    again.answer.send(Ok(answer.clone())).unwrap();
+    assert_eq!(done(call.await.unwrap()), (Some(7), answer));
+
+    // What was never sent is the owner's to send again, and an error of the target is one.
+    let call = ask_for_result(&world.link, 7);
+    world.seen().await.answer.send(Err(TargetError::Unreachable { detail: "refused".into() })).unwrap();
+    assert!(matches!(call.await.unwrap(), Err(TargetError::Unreachable { .. })));
+    let call = ask_for_result(&world.link, 7);
+    world.seen().await.answer.send(Ok(json!({"code": -32602, "message": "unknown"}))).unwrap();
+    assert_eq!(done(call.await.unwrap()), (Some(7), json!({"code": -32602, "message": "unknown"})));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_result_of_a_watched_task_is_asked_for_by_another_process() {
+    let world = World::new(&[]);
+    let _call = ask_for_result(&world.link, 7);
+    let ask = world.seen().await;
+    for event in [None, Some("e1")] {
+        let place = asks(&world, ask.id, event).await;
+        let expected = Place { task: "t".into(), request: Some(ask.id), event: event.map(Into::into), watched: true };
+        assert_eq!(place, expected);
+        let other = World::new(&[]);
+        let link = other.link.clone();
+        let resumed = tokio::spawn(async move { link.resume(7, &place.write(), Instant::now() + HOUR).await });
+        if event.is_some() {
+            let seen = other.seen().await;
+            assert_eq!((seen.id, &seen.what), (ask.id, &json!({"after": "e1"})));
+            seen.answer.send(broke()).unwrap();
+        }
+        let again = other.seen().await;
+        assert_eq!((again.what["method"].as_str(), call_of(again.id)), (Some("tasks/result"), Some((7, 1))));
+        assert_eq!(again.what["params"], json!({"taskId": "t"}));
+        again.answer.send(Ok(json!({"content": []}))).unwrap();
+        assert_eq!(done(resumed.await.unwrap()), (Some(7), json!({"content": []})));
+    }
+}
+
+#[tokio::test]
+async fn who_cancels_a_request_for_a_result_leaves_the_task_alone() {
+    let world = World::new(&["slow"]);
+    let call = ask_for_result(&world.link, 7);
+    let ask = world.seen().await;
+    call.abort();
+    let link = world.link.clone();
+    let cancelled = json!({"requestId": 7, "reason": "enough"});
+    let body = jsonrpc::notification("notifications/cancelled", Some(&raw(&cancelled)));
+    let posted = tokio::spawn(async move { link.post(body, Instant::now() + HOUR).await });
+    let seen = world.seen().await;
+    assert_eq!(seen.what["method"], "notifications/cancelled");
+    assert_eq!(seen.what["params"], json!({"requestId": ask.id, "reason": "enough"}));
+    seen.answer.send(Ok(json!({}))).unwrap();
+    posted.await.unwrap().unwrap();
 }

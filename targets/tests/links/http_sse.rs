@@ -13,7 +13,10 @@ use tokio::sync::mpsc;
 use crate::support::*;
 
 /// A server of 2024-11-05: `script` says what goes on the stream for each POST; `None` ends the stream.
-fn old_server(endpoint: &'static str, script: impl Fn(&Seen) -> Option<Vec<Value>> + Send + Sync + 'static) -> Server {
+pub fn old_server(
+    endpoint: &'static str,
+    script: impl Fn(&Seen) -> Option<Vec<Value>> + Send + Sync + 'static,
+) -> Server {
     type Stream = mpsc::UnboundedSender<String>;
     let stream: Arc<Mutex<Option<Stream>>> = Arc::default();
     Server::start(move |seen| match (seen.method.as_str(), seen.path.as_str()) {
@@ -26,7 +29,7 @@ fn old_server(endpoint: &'static str, script: impl Fn(&Seen) -> Option<Vec<Value
                 Some((Ok(Bytes::from(piece)), pieces))
             }))
         }
-        ("POST", "/messages?sessionId=7") => {
+        ("POST", path) if path.starts_with("/messages?sessionId=7") => {
             let messages = match seen.rpc() {
                 "initialize" => Some(vec![json!({
                     "jsonrpc": "2.0", "id": seen.id(),
@@ -44,7 +47,7 @@ fn old_server(endpoint: &'static str, script: impl Fn(&Seen) -> Option<Vec<Value
                 }
                 _ => *stream = None,
             }
-            HttpResponse::Accepted().body("Accepted")
+            HttpResponse::Accepted().insert_header(("x-trace", "accepted")).body("Accepted")
         }
         _ => HttpResponse::MethodNotAllowed().finish(),
     })

@@ -10,6 +10,7 @@ mod http_sse;
 mod modern;
 mod modern_link;
 mod modern_stdio;
+mod passed;
 mod resume;
 mod shared;
 mod stdio;

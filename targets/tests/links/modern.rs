@@ -45,7 +45,7 @@ impl NoteSink for Notes {
 
 pub fn modern_request(method: &str, params: Value) -> ModernRequest {
     let params = RawJson::parse(params.to_string()).unwrap();
-    ModernRequest { method: method.into(), params, name: None, param_headers: Vec::new() }
+    ModernRequest { method: method.into(), params, name: None, param_headers: Vec::new(), passed: None }
 }
 
 pub fn body(response: &Response) -> Value {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use sessiongate_protocol::{Message, RawJson, RequestId, ResponseBody, Revision, jsonrpc};
 use sessiongate_targets::{
     AddressPolicy, CallReply, Hello, HttpClients, HttpOptions, HttpTarget, HttpTargetOptions, Link, LinkEvent,
-    LinkLimits, LinkSink, SecretHeaders, SinkClosed, Target, TargetEra, TargetError, Transport,
+    LinkLimits, LinkSink, PassNames, SecretHeaders, SinkClosed, Target, TargetEra, TargetError, Transport,
 };
 use tokio::sync::mpsc;
 use url::Url;
@@ -131,11 +131,22 @@ pub fn target_of_era(
     nets: &[&str],
     era: TargetEra,
 ) -> Result<HttpTarget, TargetError> {
+    target_that_passes(url, transport, limits, nets, era, PassNames::default())
+}
+
+pub fn target_that_passes(
+    url: Url,
+    transport: Transport,
+    limits: LinkLimits,
+    nets: &[&str],
+    era: TargetEra,
+    pass: PassNames,
+) -> Result<HttpTarget, TargetError> {
     let policy = AddressPolicy { allowed: nets.iter().map(|net| net.parse().unwrap()).collect() };
     let clients = HttpClients::new(HttpOptions { policy, connect: Duration::from_secs(3), ..HttpOptions::default() })?;
     let headers = SecretHeaders::new([("x-team".to_owned(), "cart".to_owned())]).unwrap();
     HttpTarget::new(
-        HttpTargetOptions { name: "cart".into(), url, transport, headers, limits, era, known: None },
+        HttpTargetOptions { name: "cart".into(), url, transport, headers, limits, era, known: None, pass },
         clients,
     )
 }

@@ -114,7 +114,7 @@ class Adapter:
     cutter = staticmethod(cutting_transport(httpx))
 
     @contextlib.asynccontextmanager
-    async def connect(self, url, host, transport=None):
+    async def connect(self, url, host, transport=None, auth=None):
         async def sample(_, params):
             return types.CreateMessageResult.model_validate(await host.sample(wire(params)))
 
@@ -132,7 +132,7 @@ class Adapter:
             if isinstance(root, types.Notification):
                 host.notice(root.method, wire(root.params) if root.params else {})
 
-        client = httpx.AsyncClient(transport=transport, timeout=httpx.Timeout(30, read=120), trust_env=False)
+        client = httpx.AsyncClient(auth=auth, transport=transport, timeout=httpx.Timeout(30, read=120), trust_env=False)
         # The older release enters the client itself, which works once only.
         own = contextlib.AsyncExitStack() if not hasattr(streamable_http, "streamable_http_client") else client
         async with own, streams(url, client) as (read, write, session_id):

@@ -120,7 +120,7 @@ class Adapter:
     cutter = staticmethod(cutting_transport(httpx2))
 
     @contextlib.asynccontextmanager
-    async def connect(self, url, host, transport=None):
+    async def connect(self, url, host, transport=None, auth=None):
         async def sample(_, params):
             return types.CreateMessageResult.model_validate(await host.sample(wire(params)))
 
@@ -142,7 +142,7 @@ class Adapter:
         async def keep_session_id(response):
             session_ids.extend(filter(None, [response.headers.get("mcp-session-id")]))
 
-        client = httpx2.AsyncClient(transport=transport, timeout=httpx2.Timeout(30, read=120), trust_env=False, event_hooks={"response": [keep_session_id]})
+        client = httpx2.AsyncClient(auth=auth, transport=transport, timeout=httpx2.Timeout(30, read=120), trust_env=False, event_hooks={"response": [keep_session_id]})
         callbacks = {
             "sampling_callback": sample,
             "elicitation_callback": elicit,

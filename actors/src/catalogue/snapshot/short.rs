@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use sessiongate_protocol::names;
+use sessiongate_protocol::{RawJson, names};
 
 use super::{Entry, Page, Snapshot, rename};
 use crate::catalogue::ListKind;
@@ -67,6 +67,15 @@ impl ShortNames {
         }
         view
     }
+
+    /// An item at its place, under its short name where it has one; none where that name is another item's.
+    fn named<'a>(&self, item: Cow<'a, RawJson>, at: u32) -> Option<Cow<'a, RawJson>> {
+        match self.names.get(&at) {
+            None => Some(item),
+            Some(None) => None,
+            Some(Some(name)) => rename(&item, name).map(Cow::Owned),
+        }
+    }
 }
 
 // === impl Snapshot ===
@@ -101,15 +110,23 @@ impl Snapshot {
         let mut page = self.page(kind, offset)?;
         if let Some(view) = self.view(kind, limit) {
             let items = page.items.into_iter().zip(offset..);
-            page.items = items
-                .filter_map(|(item, at)| match view.names.get(&at) {
-                    None => Some(item),
-                    Some(None) => None,
-                    Some(Some(name)) => rename(&item, name).map(Cow::Owned),
-                })
-                .collect();
+            page.items = items.filter_map(|(item, at)| view.named(item, at)).collect();
         }
         Some(page)
+    }
+
+    /// An item of a list, which is at this place, with no name longer than `limit` bytes; none if it is not shown so.
+    pub(super) fn item_within<'a>(
+        &self,
+        kind: ListKind,
+        at: u32,
+        limit: usize,
+        item: &'a RawJson,
+    ) -> Option<Cow<'a, RawJson>> {
+        match self.view(kind, limit) {
+            Some(view) => view.named(Cow::Borrowed(item), at),
+            None => Some(Cow::Borrowed(item)),
+        }
     }
 
     /// The whole exposed name that a name in a list under this limit stands for; none if it stands for itself.

@@ -164,6 +164,10 @@ impl SessionCore {
             Some(limit) => self.exposed_within(limit, list, target, (&name, &whole), env, step)?,
             None => whole,
         };
+        if env.catalogue.is_reserved(list, &exposed) {
+            tracing::warn!(target_name = &**target, "dropped a tool with the name of the gateway's search");
+            return None;
+        }
         if exposed == *name {
             return Some(item.clone());
         }
@@ -176,11 +180,16 @@ impl SessionCore {
         if !env.catalogue.names_are_plain_among_several() || self.facts.conversation || self.facts.stateless {
             return false;
         }
+        // A name that is forgotten would lead nowhere.
+        let known = self.shortened_live(list, name, env);
+        if known.is_none() && !self.live_names.has_room(&live_key(list, name)) {
+            return false;
+        }
         let own = |route: Option<Route>| route.map(|route| route.target == *target && *route.name == *name);
         let prefixed = env.catalogue.route_listed(list, &names::exposed(target, name));
         own(prefixed) != Some(true)
             && own(env.catalogue.route_listed(list, name)).unwrap_or(true)
-            && own(self.shortened_live(list, name, env)).unwrap_or(true)
+            && own(known).unwrap_or(true)
     }
 
     /// The name of a live item under a limit, remembered where it was cut. None if that name is another item's.

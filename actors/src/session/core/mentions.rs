@@ -82,6 +82,11 @@ impl Mentions {
         all.find(|mention| *mention.key == *uri || matches(&mention.key, uri)).map(|mention| &mention.target)
     }
 
+    /// Whether one more pushes nothing out.
+    pub(super) fn has_room(&self, key: &str) -> bool {
+        self.entries.len() < ENTRIES && self.bytes + 2 * key.len() <= BYTES
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

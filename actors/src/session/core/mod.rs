@@ -18,6 +18,7 @@ mod replies;
 mod requests;
 mod resources;
 mod resume;
+mod search;
 mod streams;
 mod tasks;
 #[cfg(test)]

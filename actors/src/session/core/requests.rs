@@ -96,6 +96,9 @@ impl SessionCore {
         match &*request.method {
             "ping" => answer(RawJson::EMPTY_OBJECT, self, step),
             "tools/call" => {
+                if let Some(found) = self.search(request, env) {
+                    return answer(found?, self, step);
+                }
                 let outgoing = self.plan_named(ListKind::Tools, params, env)?;
                 self.plan_task(outgoing, env).map(Some)
             }

@@ -185,9 +185,10 @@ async fn a_key_set_under_its_own_media_type_is_taken() {
 
 #[tokio::test]
 async fn an_issuer_that_nobody_listens_for_is_unavailable() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
-    drop(listener);
+    // Bound, so that nobody else takes the port, and not listening.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let base = Url::parse(&format!("http://{}", socket.local_addr().unwrap())).unwrap();
     let hosts = HostMap::new([("issuer.example".to_owned(), base)]).unwrap();
     let issuers = Issuers::new(outbound(&[], hosts), JwtOptions::default());
     let token = World::new().await.token();

@@ -189,6 +189,7 @@ impl Told {
                 params: self.params.clone(),
                 name: None,
                 param_headers: Vec::new(),
+                passed: None,
             };
             let notes = Notes { ids: &self.ids, to };
             let outcome = self.exchange.exchange(request, &notes, began + LONGEST).await;

@@ -9,7 +9,7 @@
 //! | `tasks/cancel` | `tasks/cancel`, then `tasks/get` until it shows |
 //! | `tasks/list` | `tasks/get` for each task that the session names: the extension has no list |
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use serde::Deserialize;
@@ -19,7 +19,7 @@ use sessiongate_protocol::modern::tasks::id_of;
 use sessiongate_protocol::tasks::{self, bridge};
 use sessiongate_protocol::{RawJson, Request, Response, ResponseBody, codes, jsonrpc};
 
-use super::wire::Wire;
+use super::wire::{Terms, Wire};
 use crate::error::TargetError;
 
 /// Looks at a task that was cancelled, until it shows: the extension promises no more than an attempt.
@@ -39,31 +39,27 @@ struct AskedFor {
 
 impl Wire {
     /// Answers a request about tasks; none for any other, `tasks/result` among them.
-    pub(super) async fn tasks(
-        &self,
-        request: &Request,
-        deadline: Instant,
-    ) -> Option<Result<ResponseBody, TargetError>> {
+    pub(super) async fn tasks(&self, request: &Request, terms: Terms<'_>) -> Option<Result<ResponseBody, TargetError>> {
         let params = request.params.clone().unwrap_or(RawJson::EMPTY_OBJECT);
         match &*request.method {
-            "tasks/get" => Some(self.shown(&params, deadline).await),
-            "tasks/cancel" => Some(self.cancelled(&params, deadline).await),
-            "tasks/list" => Some(Ok(self.listed(&params, deadline).await)),
+            "tasks/get" => Some(self.shown(&params, terms).await),
+            "tasks/cancel" => Some(self.cancelled(&params, terms).await),
+            "tasks/list" => Some(Ok(self.listed(&params, terms).await)),
             _ => None,
         }
     }
 
     /// The task as `tasks/get` of 2025-11-25 shows it.
-    async fn shown(&self, params: &RawJson, deadline: Instant) -> Result<ResponseBody, TargetError> {
-        let response = self.about_task("tasks/get", params, deadline).await?;
+    async fn shown(&self, params: &RawJson, terms: Terms<'_>) -> Result<ResponseBody, TargetError> {
+        let response = self.about_task("tasks/get", params, terms).await?;
         Ok(match &response.body {
             ResponseBody::Result(shown) => ResponseBody::Result(bridge::shown(shown)),
             ResponseBody::Error(error) => errors::to_legacy("tasks/get", &self.target, error),
         })
     }
 
-    async fn cancelled(&self, params: &RawJson, deadline: Instant) -> Result<ResponseBody, TargetError> {
-        let before = self.shown(params, deadline).await?;
+    async fn cancelled(&self, params: &RawJson, terms: Terms<'_>) -> Result<ResponseBody, TargetError> {
+        let before = self.shown(params, terms).await?;
         match &before {
             ResponseBody::Error(_) => return Ok(before),
             ResponseBody::Result(task) if bridge::is_terminal(task) => {
@@ -72,26 +68,26 @@ impl Wire {
             }
             ResponseBody::Result(_) => {}
         }
-        let response = self.about_task("tasks/cancel", params, deadline).await?;
+        let response = self.about_task("tasks/cancel", params, terms).await?;
         if let ResponseBody::Error(error) = &response.body {
             return Ok(errors::to_legacy("tasks/cancel", &self.target, error));
         }
-        let mut after = self.shown(params, deadline).await?;
+        let mut after = self.shown(params, terms).await?;
         for _ in 1..LOOKS {
             match &after {
                 ResponseBody::Result(task) if !bridge::is_terminal(task) => {}
                 _ => break,
             }
             tokio::time::sleep(PAUSE).await;
-            after = self.shown(params, deadline).await?;
+            after = self.shown(params, terms).await?;
         }
         Ok(after)
     }
 
     /// The tasks that the session names, without those that the target does not know any more.
-    async fn listed(&self, params: &RawJson, deadline: Instant) -> ResponseBody {
+    async fn listed(&self, params: &RawJson, terms: Terms<'_>) -> ResponseBody {
         let ids = params.get::<AskedFor>().map(|asked| asked.ids).unwrap_or_default();
-        let looks = stream::iter(ids).map(async |id| self.shown(&tasks::params(&id), deadline).await);
+        let looks = stream::iter(ids).map(async |id| self.shown(&tasks::params(&id), terms).await);
         let shown: Vec<_> = looks.buffered(AT_ONCE).collect().await;
         let tasks: Vec<&str> = shown
             .iter()
@@ -105,8 +101,8 @@ impl Wire {
     }
 
     /// What a task shows now, as the first response of a request for its result.
-    pub(super) async fn watched(&self, task: &str, deadline: Instant) -> Result<Response, TargetError> {
-        let response = self.about_task("tasks/get", &tasks::params(task), deadline).await?;
+    pub(super) async fn watched(&self, task: &str, terms: Terms<'_>) -> Result<Response, TargetError> {
+        let response = self.about_task("tasks/get", &tasks::params(task), terms).await?;
         let ResponseBody::Result(shown) = &response.body else { return Ok(response) };
         let body = self.first_look(task, shown)?;
         Ok(Response { body, ..response })

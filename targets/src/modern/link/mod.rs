@@ -53,12 +53,13 @@ use self::ledger::{Ledger, Taken, call_of};
 use self::listener::Listener;
 use self::profile::Profile;
 use self::rounds::Run;
-use self::wire::Wire;
+use self::wire::{Terms, Wire};
 use super::Exchange;
 use super::tools::Learning;
 use crate::error::TargetError;
 use crate::http::link::until;
 use crate::link::{CallReply, Hello, Link, LinkSink, Listening, SavedLink};
+use crate::passed::Passed;
 
 /// How long an answer waits for its call to be taken up, on a link of an earlier process.
 const EARLY_WAIT: Duration = Duration::from_secs(2);
@@ -207,8 +208,8 @@ impl ModernLink {
         .await
     }
 
-    fn run<'a>(&'a self, registered: &'a Registered<'_>, deadline: Instant) -> Run<'a> {
-        Run { wire: &self.wire, ledger: &registered.running.ledger, call: registered.id, deadline, nonce: &self.nonce }
+    fn run<'a>(&'a self, registered: &'a Registered<'_>, terms: Terms<'a>) -> Run<'a> {
+        Run { wire: &self.wire, ledger: &registered.running.ledger, call: registered.id, terms, nonce: &self.nonce }
     }
 
     /// Methods that this era does not have; none for all others.
@@ -253,13 +254,13 @@ impl ModernLink {
         &self,
         registered: &Registered<'_>,
         request: &Request,
-        deadline: Instant,
+        terms: Terms<'_>,
     ) -> Result<CallReply, TargetError> {
-        let body = match self.wire.tasks(request, deadline).await {
+        let body = match self.wire.tasks(request, terms).await {
             Some(body) => body?,
             None if &*request.method == "tasks/result" => {
                 match request.params.as_ref().and_then(tasks_protocol::id_of) {
-                    Some(task) => return self.run(registered, deadline).watch(&task).await,
+                    Some(task) => return self.run(registered, terms).watch(&task).await,
                     None => jsonrpc::error_body(codes::INVALID_PARAMS, "`params.taskId` must be a string", None),
                 }
             }
@@ -269,6 +270,28 @@ impl ModernLink {
             }
         };
         Ok(CallReply { response: Response { id: Some(RequestId::integer(registered.id)), body }, event_id: None })
+    }
+
+    async fn send(&self, id: i64, body: &Bytes, terms: Terms<'_>) -> Result<CallReply, TargetError> {
+        self.check_open()?;
+        let deadline = terms.deadline;
+        let Message::Request(request) = parse(body)? else {
+            return Err(TargetError::Protocol { detail: "a call needs a request".into() });
+        };
+        if let Some(body) = self.local(&request, deadline).await {
+            return Ok(CallReply {
+                response: Response { id: Some(RequestId::integer(id)), body: body? },
+                event_id: None,
+            });
+        }
+        let registered = self.register(id, Ledger::default())?;
+        if request.method.starts_with("tasks/") {
+            return self.guarded(&registered, deadline, self.about_tasks(&registered, &request, terms)).await;
+        }
+        let run = self.run(&registered, terms);
+        // Rounds are the link's own: a state that its client made up would be taken for one of them.
+        let params = request.params.as_ref().map(without_rounds);
+        self.guarded(&registered, deadline, run.begin(&request.method, params.as_ref())).await
     }
 
     /// Hands an answer to its call.
@@ -347,24 +370,18 @@ impl Drop for Registered<'_> {
 #[async_trait]
 impl Link for ModernLink {
     async fn call(&self, id: i64, body: Bytes, deadline: Instant) -> Result<CallReply, TargetError> {
-        self.check_open()?;
-        let Message::Request(request) = parse(&body)? else {
-            return Err(TargetError::Protocol { detail: "a call needs a request".into() });
-        };
-        if let Some(body) = self.local(&request, deadline).await {
-            return Ok(CallReply {
-                response: Response { id: Some(RequestId::integer(id)), body: body? },
-                event_id: None,
-            });
-        }
-        let registered = self.register(id, Ledger::default())?;
-        if request.method.starts_with("tasks/") {
-            return self.guarded(&registered, deadline, self.about_tasks(&registered, &request, deadline)).await;
-        }
-        let run = self.run(&registered, deadline);
-        // Rounds are the link's own: a state that its client made up would be taken for one of them.
-        let params = request.params.as_ref().map(without_rounds);
-        self.guarded(&registered, deadline, run.begin(&request.method, params.as_ref())).await
+        self.send(id, &body, Terms { deadline, passed: None }).await
+    }
+
+    /// Every request of the call has what passes, also those that repeat it with answers.
+    async fn call_with(
+        &self,
+        id: i64,
+        body: Bytes,
+        passed: &Arc<Passed>,
+        deadline: Instant,
+    ) -> Result<CallReply, TargetError> {
+        self.send(id, &body, Terms { deadline, passed: Some(passed) }).await
     }
 
     /// `last_event_id` is the newest position that the link reported for the call. Answers may be posted before this
@@ -377,7 +394,7 @@ impl Link for ModernLink {
         };
         // From the moment on when the call is in the table its answers find the round.
         let registered = self.register(id, Ledger::opened(checkpoint.clone()))?;
-        let run = self.run(&registered, deadline);
+        let run = self.run(&registered, Terms { deadline, passed: None });
         let work = async {
             for (question, body) in self.early_answers(id) {
                 registered.running.ledger.take(&self.wire, id, &question, &body).await?;

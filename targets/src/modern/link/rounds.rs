@@ -1,7 +1,7 @@
 //! A call from its first request to its result, through all rounds of questions (2026-07-28, multi round-trip
 //! requests; 4.10 Q2 and Q3 of the bridging rules).
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sessiongate_protocol::members::Members;
 use sessiongate_protocol::modern::input_required::{InputRequired, ResultType, retry_params};
@@ -15,7 +15,7 @@ use super::ledger::{Ledger, question_id, report};
 use super::questions::{Answer, Question};
 use super::tasks::watched_by;
 use super::tools;
-use super::wire::Wire;
+use super::wire::{Terms, Wire};
 use crate::error::TargetError;
 use crate::link::{CallReply, LinkEvent, Origin};
 
@@ -33,7 +33,7 @@ pub(super) struct Run<'a> {
     pub(super) wire: &'a Wire,
     pub(super) ledger: &'a Ledger,
     pub(super) call: i64,
-    pub(super) deadline: Instant,
+    pub(super) terms: Terms<'a>,
     /// Makes the ids of pages unlike those of other links.
     pub(super) nonce: &'a str,
 }
@@ -51,7 +51,7 @@ impl Run<'_> {
     /// Sends a call for the first time.
     pub(super) async fn begin(&self, method: &str, params: Option<&RawJson>) -> Result<CallReply, TargetError> {
         let original = params.cloned().unwrap_or(RawJson::EMPTY_OBJECT);
-        let response = self.wire.request(self.call, method, &original, self.deadline).await?;
+        let response = self.wire.request(self.call, method, &original, self.terms).await?;
         let mut checkpoint = Checkpoint::new(method, params.cloned());
         let outcome = self.go_on(&mut checkpoint, response).await;
         self.reply(&checkpoint, outcome).await
@@ -59,7 +59,7 @@ impl Run<'_> {
 
     /// Waits for the result of a task that the client knows: what it asks is asked on this request.
     pub(super) async fn watch(&self, task: &str) -> Result<CallReply, TargetError> {
-        let response = self.wire.watched(task, self.deadline).await?;
+        let response = self.wire.watched(task, self.terms).await?;
         let mut checkpoint = Checkpoint::new("tools/call", None);
         let outcome = self.go_on(&mut checkpoint, response).await;
         self.reply(&checkpoint, outcome).await
@@ -197,7 +197,7 @@ impl Run<'_> {
     async fn send(&self, method: &str, params: &RawJson) -> Result<Response, TargetError> {
         let mut failures = 0;
         loop {
-            let error = match self.wire.request(self.call, method, params, self.deadline).await {
+            let error = match self.wire.request(self.call, method, params, self.terms).await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };

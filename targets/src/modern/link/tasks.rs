@@ -6,7 +6,7 @@
 //! `requestState`; the next round polls the task, and what the task asks is a round again. So rounds keep the place of a
 //! task as they keep their own, and another process can go on with it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sessiongate_protocol::jsonrpc::ErrorShape;
@@ -15,7 +15,7 @@ use sessiongate_protocol::modern::input_required::{InputRequired, RequestState, 
 use sessiongate_protocol::modern::{profile, tasks};
 use sessiongate_protocol::{RawJson, Response, ResponseBody, codes, jsonrpc};
 
-use super::wire::{Unheard, Wire};
+use super::wire::{Terms, Unheard, Wire};
 use crate::error::TargetError;
 
 /// What the state of a round begins with that is a task: no target's own does, unless on purpose.
@@ -117,14 +117,14 @@ impl Wire {
         &self,
         call: i64,
         params: &RawJson,
-        deadline: Instant,
+        terms: Terms<'_>,
     ) -> Option<Result<Response, TargetError>> {
         let state = RequestState::of(params).ok()??;
         let task: Task = serde_json::from_str(state.text().strip_prefix(STATE)?).ok()?;
         if !task.watched {
             self.note_task(call, &task.id);
         }
-        let outcome = self.follow(task, params, deadline).await;
+        let outcome = self.follow(task, params, terms).await;
         let asks = match &outcome {
             Ok(Response { body: ResponseBody::Result(result), .. }) => {
                 ResultType::of(result) == ResultType::InputRequired
@@ -137,13 +137,13 @@ impl Wire {
         Some(outcome)
     }
 
-    async fn follow(&self, mut task: Task, params: &RawJson, deadline: Instant) -> Result<Response, TargetError> {
+    async fn follow(&self, mut task: Task, params: &RawJson, terms: Terms<'_>) -> Result<Response, TargetError> {
         let named = RawJson::from_serialize(&serde_json::json!({"taskId": task.id})).unwrap_or(RawJson::EMPTY_OBJECT);
         let answers = Members::of(params).ok().and_then(|members| members.get("inputResponses"));
         if let (Some(answers), Ok(Some(responses))) = (answers, input_responses(params)) {
             let update = Members::of(&named).map(|named| named.with(&[("inputResponses", Some(answers.get()))]));
             let update = update.unwrap_or(RawJson::EMPTY_OBJECT);
-            let response = self.about_task("tasks/update", &update, deadline).await?;
+            let response = self.about_task("tasks/update", &update, terms).await?;
             if matches!(response.body, ResponseBody::Error(_)) {
                 return Ok(response);
             }
@@ -152,7 +152,7 @@ impl Wire {
         let mut failures = 0;
         loop {
             let pause = task.poll_ms.map_or(PAUSE, |poll| Duration::from_millis(poll).clamp(PAUSES.0, PAUSES.1));
-            let response = match self.about_task("tasks/get", &named, deadline).await {
+            let response = match self.about_task("tasks/get", &named, terms).await {
                 Ok(response) => response,
                 Err(error) if failures < MAX_FAILURES && passes(&error) => {
                     failures += 1;
@@ -187,16 +187,16 @@ impl Wire {
         &self,
         method: &str,
         params: &RawJson,
-        deadline: Instant,
+        terms: Terms<'_>,
     ) -> Result<Response, TargetError> {
-        self.exchange_with(method, params, &Unheard, deadline, true).await
+        self.exchange_with(method, params, &Unheard, terms, true).await
     }
 
     /// The client cancelled the call.
     pub(super) async fn cancel_task(&self, task: &str) {
         let Ok(params) = RawJson::from_serialize(&serde_json::json!({"taskId": task})) else { return };
         let deadline = (tokio::time::Instant::now() + CANCEL_TIME).into_std();
-        if let Err(error) = self.about_task("tasks/cancel", &params, deadline).await {
+        if let Err(error) = self.about_task("tasks/cancel", &params, Terms { deadline, passed: None }).await {
             tracing::debug!(error = error.code(), detail = ?error, "a task was not cancelled");
         }
     }

@@ -21,6 +21,7 @@ use crate::link::{LinkEvent, LinkSink, Origin, SinkClosed};
 pub(super) use crate::modern::tools::Unheard;
 use crate::modern::tools::{LIST, Learning};
 use crate::modern::{Exchange, ModernRequest, NoteSink, refuses_revision};
+use crate::passed::Passed;
 
 /// What all requests of one link have in common.
 pub(super) struct Wire {
@@ -36,6 +37,14 @@ pub(super) struct Wire {
     pub(super) closed: CancellationToken,
     /// The tasks that calls have become, by their ids.
     pub(super) tasks: Mutex<BTreeMap<i64, Box<str>>>,
+}
+
+/// What holds for all requests that one call comes to.
+#[derive(Clone, Copy)]
+pub(super) struct Terms<'a> {
+    pub(super) deadline: Instant,
+    /// What passes beside them.
+    pub(super) passed: Option<&'a Arc<Passed>>,
 }
 
 /// Takes the notifications on the stream of a call.
@@ -93,31 +102,31 @@ impl Wire {
         call: i64,
         method: &str,
         params: &RawJson,
-        deadline: Instant,
+        terms: Terms<'_>,
     ) -> Result<Response, TargetError> {
         let notes = CallNotes { wire: self, call };
         if method == "tools/call"
-            && let Some(response) = self.go_on_with_task(call, params, deadline).await
+            && let Some(response) = self.go_on_with_task(call, params, terms).await
         {
             return response;
         }
         if method == "tools/call" && self.exchange.wants_listing() {
             let listing = self.build(LIST, &RawJson::EMPTY_OBJECT, false);
-            self.exchange.refresh(&listing.params, deadline).await;
+            self.exchange.refresh(&listing.params, terms.deadline).await;
         }
         // A client that asks for a task itself is answered with its handle.
         let asks = method == "tools/call" && asks_for_task(params);
         let plain = asks.then(|| as_no_task(params));
         let params = plain.as_ref().unwrap_or(params);
-        let response = self.exchange_with(method, params, &notes, deadline, asks).await?;
+        let response = self.exchange_with(method, params, &notes, terms, asks).await?;
         if method == "tools/call" && !asks && tasks::wants_task(&response) {
             tracing::debug!(call, "the target runs this tool as a task only");
-            return self.begun(call, self.exchange_with(method, params, &notes, deadline, true).await?);
+            return self.begun(call, self.exchange_with(method, params, &notes, terms, true).await?);
         }
         Ok(response)
     }
 
-    /// Sends any request.
+    /// Sends any request that belongs to no call.
     ///
     /// # Errors
     /// As [`Wire::request`].
@@ -128,7 +137,7 @@ impl Wire {
         notes: &dyn NoteSink,
         deadline: Instant,
     ) -> Result<Response, TargetError> {
-        self.exchange_with(method, params, notes, deadline, false).await
+        self.exchange_with(method, params, notes, Terms { deadline, passed: None }, false).await
     }
 
     /// The same, the extension for tasks declared or not.
@@ -140,11 +149,11 @@ impl Wire {
         method: &str,
         params: &RawJson,
         notes: &dyn NoteSink,
-        deadline: Instant,
+        terms: Terms<'_>,
         tasks: bool,
     ) -> Result<Response, TargetError> {
-        let request = self.build(method, params, tasks);
-        let response = self.exchange.exchange(request, notes, deadline).await?;
+        let request = ModernRequest { passed: terms.passed.cloned(), ..self.build(method, params, tasks) };
+        let response = self.exchange.exchange(request, notes, terms.deadline).await?;
         if refuses_revision(&response) {
             tracing::info!(method, "the target does not speak revision {} any more", self.revision);
             return Err(TargetError::SessionGone);
@@ -170,7 +179,7 @@ impl Wire {
         let complete = envelope::write(Some(params), &hop);
         let name = mirrored_name(method, params);
         // Those of arguments are the exchange's to add.
-        ModernRequest { method: method.into(), params: complete, name, param_headers: Vec::new() }
+        ModernRequest { method: method.into(), params: complete, name, param_headers: Vec::new(), passed: None }
     }
 }
 

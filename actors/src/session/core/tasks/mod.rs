@@ -71,14 +71,16 @@ impl SessionCore {
             return Err(Failure::invalid_params(wrong));
         }
         if !fits {
-            let name = outgoing.name.as_deref().unwrap_or_default();
-            return Err(Failure {
-                code: codes::METHOD_NOT_FOUND,
-                message: format!("tool `{}` does not run as a task: call it without `task`", short(name)),
-                reason: "task_forbidden",
-            });
+            return Err(task_forbidden(outgoing.name.as_deref().unwrap_or_default()));
         }
         Ok(Outgoing { kind: CallKind::TaskCall { ttl: wanted_ttl(params) }, ..outgoing })
+    }
+
+    /// What is wrong with a call of a tool of the gateway's own that asks for a task, where that means anything.
+    pub(super) fn refused_task(&self, tool: &str, params: Option<&RawJson>, env: &Env<'_>) -> Option<Failure> {
+        let asked = params.is_some_and(tasks::asks_for_task);
+        let meant = self.knows_tasks() && !self.facts.conversation && env.catalogue.capabilities().runs_tasks();
+        (asked && meant).then(|| task_forbidden(tool))
     }
 
     /// `tasks/get`, `tasks/result`, `tasks/cancel`: to the target whose task it is. None for any other method.
@@ -331,6 +333,14 @@ impl SessionCore {
             None => self.kept.iter(env.now).map(KeptResult::shown).collect(),
         };
         super::lists::page_of("tasks", tasks.iter().chain(&own).map(RawJson::as_str), next)
+    }
+}
+
+fn task_forbidden(tool: &str) -> Failure {
+    Failure {
+        code: codes::METHOD_NOT_FOUND,
+        message: format!("tool `{}` does not run as a task: call it without `task`", short(tool)),
+        reason: "task_forbidden",
     }
 }
 

@@ -140,11 +140,11 @@ fn in_general_a_client_learns_what_it_means_for_its_call_and_nothing_else() {
     let mut world = World::with(NEW, |settings| settings.exceptions = crate::settings::ExceptionLevel::General);
     let mut references = std::collections::BTreeSet::new();
     for (id, error, known) in [
-        (1, TargetError::Unreachable { detail: "secret".into() }, true),
+        (1, TargetError::Protocol { detail: "secret".into() }, true),
         (2, TargetError::Protocol { detail: "secret".into() }, true),
         (3, unknown(), false),
     ] {
-        let (call, _) = world.running(id, "cart___add");
+        let call = if id == 1 { world.running(id, "cart___add").0 } else { world.tool(id, "cart___add").0 };
         let out = world.failed(call, 1, error.clone());
         assert_eq!(out.outcome(), error.code(), "the log and the metrics know");
         let result = &out.answer()["result"];
@@ -156,13 +156,13 @@ fn in_general_a_client_learns_what_it_means_for_its_call_and_nothing_else() {
     }
     assert_eq!(references.len(), 3);
     let (call, _) = world.request(4, "prompts/get", json!({"name": "cart___greet"}), true);
-    let error = &world.failed(call, 1, TargetError::Closed).answer()["error"];
+    let error = world.failed(call, 1, unknown()).answer()["error"].clone();
     assert_eq!((&error["code"], &error["data"]["reason"]), (&json!(-32603), &json!("internal_error")));
     assert_eq!(error["data"]["reference"].as_str().unwrap().len(), 16);
     // What is wrong with a request, and what a target says itself, is told.
     let unknown = world.tool(5, "cart___nothing").1.answer();
     assert!(unknown["error"]["message"].as_str().unwrap().contains("cart___nothing"));
-    let (call, _) = world.running(6, "cart___add");
+    let (call, _) = world.tool(6, "cart___add");
     let own = world.ended(call, 1, json!({"error": {"code": -32001, "message": "its own"}})).answer();
     assert_eq!(own["error"], json!({"code": -32001, "message": "its own"}));
 }

@@ -133,6 +133,7 @@ pub(super) fn settings(change: impl FnOnce(&mut GatewaySettings)) -> GatewaySett
         exceptions: Default::default(),
         instructions: None,
         max_name_length: None,
+        search: false,
         sessions: SessionSettings::default(),
     };
     change(&mut settings);

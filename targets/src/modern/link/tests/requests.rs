@@ -135,6 +135,7 @@ async fn a_request_that_passes_has_the_headers_that_were_learnt() {
         params: RawJson::parse(params.to_string()).unwrap(),
         name: Some("buy".into()),
         param_headers: headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+        passed: None,
     };
     let deadline = (tokio::time::Instant::now() + std::time::Duration::from_secs(60)).into_std();
     let pass = |request| {
