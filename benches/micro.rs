@@ -27,6 +27,8 @@ use sessiongate_targets::{CallReply, LinkEvent, Origin, SavedLink, Welcome};
 
 #[path = "micro/jwt.rs"]
 mod jwt;
+#[path = "micro/search.rs"]
+mod search;
 
 const START: Timestamp = Timestamp(1_800_000_000_000);
 
@@ -354,5 +356,5 @@ fn sigv4(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, envelope, jwt::verify, sse_frame, route, session, store, sigv4);
+criterion_group!(benches, envelope, jwt::verify, sse_frame, route, search::search, session, store, sigv4);
 criterion_main!(benches);

@@ -3,12 +3,21 @@
 //! What a policy says in a form that is not understood is refused when it is put: a condition that was skipped would
 //! allow more than was meant.
 
+mod principal;
+#[cfg(test)]
+mod tests;
+
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use wildmatch::WildMatch;
+
+pub use principal::account;
+use principal::{WrittenPrincipal, is_principal};
+
+use crate::control::model::json;
 
 /// The longest policy, in statements.
 const MAX_STATEMENTS: usize = 100;
@@ -131,13 +140,6 @@ enum Effect {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum WrittenPrincipal {
-    Word(String),
-    Kinds(Map<String, Value>),
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
 enum OneOrMany<T> {
     One(T),
     Many(Vec<T>),
@@ -151,7 +153,10 @@ impl Policy {
     /// # Errors
     /// Where it is none, or has something that is not offered.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
-        let written: Written = serde_json::from_str(text).map_err(|error| PolicyError::Form(error.to_string()))?;
+        let form = |error: serde_json::Error| PolicyError::Form(error.to_string());
+        // A member that comes twice, such as `aws:SourceIp` in a condition, would count once.
+        let value = json::parse(text.as_bytes()).map_err(form)?;
+        let written: Written = serde_json::from_value(value).map_err(form)?;
         if !matches!(written.version.as_deref(), None | Some("2012-10-17" | "2008-10-17")) {
             return Err(PolicyError::Form("its `Version` is neither 2012-10-17 nor 2008-10-17".into()));
         }
@@ -217,11 +222,16 @@ impl Statement {
 
 impl Matches {
     fn of(are: Option<OneOrMany<String>>, are_not: Option<OneOrMany<String>>, name: &str) -> Result<Self, PolicyError> {
-        match (are, are_not) {
-            (Some(are), None) => Ok(Self { patterns: are.all(), negated: false }),
-            (None, Some(are_not)) => Ok(Self { patterns: are_not.all(), negated: true }),
-            _ => Err(PolicyError::Form(format!("a statement needs `{name}` or `Not{name}`, and not both"))),
+        let (patterns, negated) = match (are, are_not) {
+            (Some(are), None) => (are.all(), false),
+            (None, Some(are_not)) => (are_not.all(), true),
+            _ => return Err(PolicyError::Form(format!("a statement needs `{name}` or `Not{name}`, and not both"))),
+        };
+        if patterns.is_empty() || patterns.iter().any(String::is_empty) {
+            let not = if negated { "Not" } else { "" };
+            return Err(PolicyError::Form(format!("`{not}{name}` is empty or has an empty entry")));
         }
+        Ok(Self { patterns, negated })
     }
 
     fn meets(&self, text: &str, any_case: bool) -> bool {
@@ -255,27 +265,6 @@ impl Condition {
     }
 }
 
-// === impl WrittenPrincipal ===
-
-impl WrittenPrincipal {
-    fn arns(self) -> Result<Vec<String>, PolicyError> {
-        match self {
-            Self::Word(word) if word == "*" => Ok(vec![word]),
-            Self::Word(word) => Err(PolicyError::Form(format!("`Principal` is `{word}`: it is `*` or a mapping"))),
-            Self::Kinds(kinds) => {
-                let mut all = Vec::new();
-                for (kind, value) in kinds {
-                    if kind != "AWS" {
-                        return Err(PolicyError::NotOffered(format!("a principal of the kind `{kind}`")));
-                    }
-                    all.extend(strings(&value, "Principal.AWS")?);
-                }
-                Ok(all)
-            }
-        }
-    }
-}
-
 // === impl OneOrMany ===
 
 impl<T> OneOrMany<T> {
@@ -285,23 +274,6 @@ impl<T> OneOrMany<T> {
             Self::Many(many) => many,
         }
     }
-}
-
-/// `*`, an ARN, an account, or the root of an account, which stands for everyone in it.
-fn is_principal(pattern: &str, principal: &str) -> bool {
-    if pattern == "*" || (!principal.is_empty() && pattern == principal) {
-        return true;
-    }
-    let of = match pattern.strip_suffix(":root") {
-        Some(arn) => account(arn),
-        None => (pattern.len() == 12 && pattern.bytes().all(|byte| byte.is_ascii_digit())).then_some(pattern),
-    };
-    of.is_some() && of == account(principal)
-}
-
-/// The account in an ARN.
-pub fn account(arn: &str) -> Option<&str> {
-    arn.strip_prefix("arn:")?.split(':').nth(3).filter(|account| !account.is_empty())
 }
 
 fn conditions((operator, keys): (String, Value)) -> Result<Vec<Condition>, PolicyError> {
@@ -347,75 +319,9 @@ fn strings(value: &Value, name: &str) -> Result<Vec<String>, PolicyError> {
         Value::Array(many) => many.iter().map(|one| one.as_str().map(str::to_owned)).collect(),
         _ => None,
     };
-    texts.ok_or_else(|| PolicyError::Form(format!("`{name}` is neither a string nor a list of strings")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const GATEWAY: &str = "arn:aws:bedrock-agentcore:us-east-1:123456789012:gateway/shop-0123456789";
-    const ALICE: &str = "arn:aws:iam::111111111111:user/alice";
-
-    fn judge(statement: &str, principal: Option<&str>) -> Verdict {
-        let policy = Policy::parse(&format!(r#"{{"Version":"2012-10-17","Statement":[{statement}]}}"#)).unwrap();
-        let source = Some("10.1.2.3".parse().unwrap());
-        policy.judge(&Asked { principal, action: "bedrock-agentcore:InvokeGateway", resource: GATEWAY, source })
-    }
-
-    #[test]
-    fn statements_are_judged() {
-        let allow = |principal: &str, more: &str| {
-            format!(
-                r#"{{"Effect":"Allow","Principal":{principal},"Action":"bedrock-agentcore:Invoke*","Resource":"*"{more}}}"#
-            )
-        };
-        for (statement, principal, verdict) in [
-            (allow(r#""*""#, ""), None, Verdict::Allowed),
-            (allow(r#"{"AWS":"111111111111"}"#, ""), Some(ALICE), Verdict::Allowed),
-            (allow(r#"{"AWS":["arn:aws:iam::111111111111:root"]}"#, ""), Some(ALICE), Verdict::Allowed),
-            (allow(&format!(r#"{{"AWS":"{ALICE}"}}"#), ""), Some(ALICE), Verdict::Allowed),
-            (allow(r#"{"AWS":"arn:aws:iam::111111111111:user/bob"}"#, ""), Some(ALICE), Verdict::Silent),
-            (allow(r#"{"AWS":"222222222222"}"#, ""), Some(ALICE), Verdict::Silent),
-            (allow(r#"{"AWS":"111111111111"}"#, ""), None, Verdict::Silent),
-            (allow(r#""*""#, r#","Condition":{"IpAddress":{"aws:SourceIp":"10.0.0.0/8"}}"#), None, Verdict::Allowed),
-            (allow(r#""*""#, r#","Condition":{"NotIpAddress":{"aws:SourceIp":["10.1.2.3"]}}"#), None, Verdict::Silent),
-            (
-                allow(r#""*""#, r#","Condition":{"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::*:user/a*"}}"#),
-                Some(ALICE),
-                Verdict::Allowed,
-            ),
-            (
-                allow(r#""*""#, r#","Condition":{"StringNotEquals":{"aws:PrincipalAccount":"111111111111"}}"#),
-                Some(ALICE),
-                Verdict::Silent,
-            ),
-            (
-                format!("{},{}", allow(r#""*""#, ""), allow(r#""*""#, "").replace("Allow", "Deny")),
-                Some(ALICE),
-                Verdict::Denied,
-            ),
-            (allow(r#""*""#, "").replace("Invoke*", "Get*"), Some(ALICE), Verdict::Silent),
-            (allow(r#""*""#, "").replace(r#""Resource":"*""#, r#""NotResource":"*""#), Some(ALICE), Verdict::Silent),
-        ] {
-            assert_eq!(judge(&statement, principal), verdict, "{statement}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_understood_is_refused() {
-        for text in [
-            "",
-            "[]",
-            r#"{"Statement":[]}"#,
-            r#"{"Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#,
-            r#"{"Statement":[{"Effect":"Maybe","Principal":"*","Action":"*","Resource":"*"}]}"#,
-            r#"{"Statement":[{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*","Extra":1}]}"#,
-            r#"{"Statement":[{"Effect":"Allow","Principal":{"Service":"x"},"Action":"*","Resource":"*"}]}"#,
-            r#"{"Statement":[{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*","Condition":{"Bool":{"aws:SecureTransport":"true"}}}]}"#,
-            r#"{"Version":"2020","Statement":[{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}]}"#,
-        ] {
-            assert!(Policy::parse(text).is_err(), "{text}");
-        }
+    match texts {
+        Some(texts) if texts.is_empty() => Err(PolicyError::Form(format!("`{name}` is an empty list"))),
+        Some(texts) => Ok(texts),
+        None => Err(PolicyError::Form(format!("`{name}` is neither a string nor a list of strings"))),
     }
 }

@@ -35,7 +35,7 @@ impl Control {
                 }
             }
             if next.is_none() {
-                said(id, self.tables.remove_gateway(&writing, &row.object, &self.account.gateway_arn(id)).await);
+                said(id, self.tables.withdraw_gateway(&writing, &row.object).await);
             }
         }
         for (gateway, targets) in declared {

@@ -20,6 +20,8 @@ use crate::http::{Bound, HttpError, body};
 
 /// The largest request.
 const BODY: usize = 6_000_000;
+/// Connections at once; more wait until one ends.
+const CONNECTIONS: usize = 256;
 
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
@@ -46,6 +48,7 @@ pub fn bind(listen: SocketAddr, door: Data<Door>, shutdown: Duration) -> std::io
         App::new().app_data(door.clone()).wrap(CatchPanic::default()).default_service(web::to(serve))
     })
     .workers(1)
+    .max_connections(CONNECTIONS)
     .keep_alive(Duration::from_secs(75))
     .client_request_timeout(Duration::from_secs(5))
     .shutdown_timeout(shutdown.as_secs().max(1))
@@ -96,21 +99,26 @@ type Refused = (Option<OperationName>, ControlError);
 
 async fn answer(door: &Door, request: &HttpRequest, payload: &mut Payload) -> Result<(OperationName, Done), Refused> {
     let unknown = |error| (None, error);
-    let body = body::read(payload, BODY, None).await.map_err(unreadable).map_err(unknown)?;
     let uri = request.uri();
     let raw_query = uri.query().unwrap_or_default();
     // The Host header of HTTP/1, `:authority` of HTTP/2.
     let host = request.headers().get(actix_web::http::header::HOST).and_then(|value| value.to_str().ok());
     let authority = host.or_else(|| uri.authority().map(|authority| authority.as_str())).unwrap_or_default();
-    let parts = RequestParts {
+    let parts = |body| RequestParts {
         method: request.method().as_str(),
         raw_path: uri.path(),
         raw_query,
         headers: request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())),
         authority,
-        body: &body,
+        body,
     };
-    let verified = door.verifier.verify(parts, SystemTime::now()).map_err(signature).map_err(unknown)?;
+    // What anybody could send is not worth the memory.
+    door.verifier.precheck(parts(&[]), SystemTime::now()).map_err(signature).map_err(unknown)?;
+    let (announced, waiting) = (body::announced(request.headers()), door.control.runtime.waiting());
+    let read = body::read_unproven(payload, BODY, announced, waiting).await;
+    let (body, held) = read.map_err(unreadable).map_err(unknown)?;
+    let verified = door.verifier.verify(parts(&body[..]), SystemTime::now()).map_err(signature).map_err(unknown)?;
+    drop(held);
     // Who is not known learns nothing about operations.
     let matched = model().route(request.method().as_str(), uri.path()).map_err(unknown)?;
     let name = matched.operation.name;
@@ -123,12 +131,19 @@ async fn answer(door: &Door, request: &HttpRequest, payload: &mut Payload) -> Re
     }
     door.throttle.admit(name).map_err(named)?;
     let input = Input::parse(model(), matched, raw_query, &body).map_err(named)?;
-    let done = door.control.perform(input).await.map_err(named)?;
+    let (control, who) = (door.control.clone(), verified.caller.principal_arn().to_owned());
+    // A task of its own: a client that goes away must not leave a change half made, stored and not seen.
+    let performed = actix_rt::spawn(async move { control.perform(input, &who).await });
+    let done = performed.await.unwrap_or_else(|error| Err(ControlError::Internal { detail: error.to_string() }));
+    let done = done.map_err(named)?;
     Ok((name, done))
 }
 
 fn unreadable(error: HttpError) -> ControlError {
-    ControlError::cannot_parse(error.to_string())
+    match &error {
+        HttpError::Session { .. } => ControlError::Throttling { message: error.to_string() },
+        _ => ControlError::cannot_parse(error.to_string()),
+    }
 }
 
 fn signature(error: SigV4Error) -> ControlError {

@@ -39,10 +39,7 @@ impl Account {
         let mut parts = identifier.splitn(6, ':');
         let (_, partition, service) = (parts.next(), parts.next()?, parts.next()?);
         let (region, account, resource) = (parts.next()?, parts.next()?, parts.next()?);
-        let ours = partition.starts_with("aws")
-            && service == "bedrock-agentcore"
-            && region == self.region
-            && account == self.id;
+        let ours = partition == "aws" && service == "bedrock-agentcore" && region == self.region && account == self.id;
         ours.then(|| resource.strip_prefix("gateway/")).flatten().filter(|id| !id.contains('/'))
     }
 }
@@ -99,6 +96,8 @@ mod tests {
             "arn:aws:bedrock-agentcore:eu-west-1:123456789012:runtime/shop-0123456789",
             "arn:aws:bedrock-agentcore:eu-west-1:123456789012:gateway/shop/x",
             "arn:aws",
+            "arn:aws-cn:bedrock-agentcore:eu-west-1:123456789012:gateway/shop-0123456789",
+            "arn:awsx:bedrock-agentcore:eu-west-1:123456789012:gateway/shop-0123456789",
         ] {
             assert_eq!(account().gateway_id(foreign), None, "{foreign}");
         }

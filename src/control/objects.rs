@@ -122,9 +122,12 @@ pub struct TargetObject {
     pub creation: Option<Creation>,
 }
 
-/// A `clientToken`, and what came with it.
+/// A `clientToken`, whose it is, and what came with it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Creation {
+    /// ARN of who sent it.
+    #[serde(default)]
+    pub principal: String,
     /// The token.
     pub token: String,
     /// SHA-256 of the other parameters, in hexadecimal digits.
@@ -188,6 +191,14 @@ impl TargetObject {
     /// `name`.
     pub fn name(&self) -> &str {
         text(&self.input, "name")
+    }
+
+    /// The names that it holds: the one that was asked for, and the one under which it is served until then.
+    pub fn names(&self) -> Vec<&str> {
+        let mut names = vec![self.name()];
+        let served = self.active.as_ref().map(|active| text(active, "name"));
+        names.extend(served.filter(|served| *served != self.name()));
+        names
     }
 
     /// Something is under way.

@@ -23,6 +23,9 @@ use crate::auth::policy::Policy;
 use crate::config::Quotas;
 use crate::gateway::Runtime;
 
+/// Instead of a policy that is there and cannot be read.
+const NOBODY: &str = r#"{"Statement":[{"Effect":"Deny","Principal":"*","Action":"*","Resource":"*"}]}"#;
+
 /// The control plane of one process.
 pub struct Control {
     pub(super) tables: Arc<Tables>,
@@ -46,19 +49,20 @@ pub struct Done {
 // === impl Control ===
 
 impl Control {
-    /// Does what a request asks for. The caller may do it, and the request has passed the model.
+    /// Does what a request asks for, to its end: the caller must not drop the future. The caller, `who`, may do it, and the
+    /// request has passed the model.
     ///
     /// # Errors
     /// What the model has for the operation.
-    pub async fn perform(&self, input: Input<'static>) -> Result<Done, ControlError> {
+    pub async fn perform(&self, input: Input<'static>, who: &str) -> Result<Done, ControlError> {
         let operation = input.operation();
         let body = match operation.name {
-            OperationName::CreateGateway => self.create_gateway(&input).await?,
+            OperationName::CreateGateway => self.create_gateway(&input, who).await?,
             OperationName::GetGateway => self.get_gateway(&input)?,
             OperationName::ListGateways => self.list_gateways(&input)?,
             OperationName::UpdateGateway => self.update_gateway(&input).await?,
             OperationName::DeleteGateway => self.delete_gateway(&input).await?,
-            OperationName::CreateGatewayTarget => self.create_target(&input).await?,
+            OperationName::CreateGatewayTarget => self.create_target(&input, who).await?,
             OperationName::GetGatewayTarget => self.get_target(&input).await?,
             OperationName::ListGatewayTargets => self.list_targets(&input).await?,
             OperationName::UpdateGatewayTarget => self.update_target(&input).await?,
@@ -96,7 +100,8 @@ impl Control {
                 match Policy::parse(&text) {
                     Ok(policy) => self.serve_policy(&arn, Some(policy)),
                     Err(error) => {
-                        tracing::error!(gateway = row.object.id, %error, "a stored resource policy cannot be understood");
+                        tracing::error!(gateway = row.object.id, %error, "a stored resource policy cannot be understood: nobody may call the gateway");
+                        self.serve_policy(&arn, Policy::parse(NOBODY).ok());
                     }
                 }
             }

@@ -12,7 +12,7 @@ use sessiongate_storage::{
 };
 
 use super::ControlError;
-use super::objects::{GatewayObject, TargetObject};
+use super::objects::{Creation, GatewayObject, GatewayStatus, TargetObject, TargetStatus};
 
 const GATEWAYS: &str = "gateway";
 const GATEWAY_NAMES: &str = "gateway-name";
@@ -115,9 +115,11 @@ impl Tables {
     }
 
     /// The gateway that was created with this token.
-    pub fn gateway_of_token(&self, token: &str) -> Option<Versioned<GatewayObject>> {
+    pub fn gateway_of_token(&self, principal: &str, token: &str) -> Option<Versioned<GatewayObject>> {
         let rows = self.rows.read();
-        rows.tokens.get(token).and_then(|id| rows.gateways.get(id)).cloned()
+        let known = rows.tokens.get(&token_key(principal, token)).and_then(|id| rows.gateways.get(id)).cloned();
+        // One that is on its way out is not what a new request asks for.
+        known.filter(|row| row.object.status != GatewayStatus::Deleting)
     }
 
     /// Gateways in the order of their ids, after this one.
@@ -143,9 +145,11 @@ impl Tables {
     }
 
     /// The target that was created with this token.
-    pub fn target_of_token(&self, gateway: &str, token: &str) -> Option<Versioned<TargetObject>> {
+    pub fn target_of_token(&self, gateway: &str, principal: &str, token: &str) -> Option<Versioned<TargetObject>> {
         let rows = self.rows.read();
-        rows.targets.get(gateway)?.get(rows.target_tokens.get(gateway)?.get(token)?).cloned()
+        let id = rows.target_tokens.get(gateway)?.get(&token_key(principal, token))?;
+        let known = rows.targets.get(gateway)?.get(id).cloned();
+        known.filter(|row| row.object.status != TargetStatus::Deleting)
     }
 
     /// Targets of a gateway in the order of their ids, after this one.
@@ -214,8 +218,14 @@ impl Tables {
         read: u64,
         object: GatewayObject,
     ) -> Result<Arc<GatewayObject>, ControlError> {
-        let version =
-            self.write(vec![ObjectWrite::update(gateway_key(&object.id), read, encode(&object)?)].into()).await?;
+        let key = gateway_key(&object.id);
+        let written = self.write(vec![ObjectWrite::update(key.clone(), read, encode(&object)?)].into()).await;
+        if let (Err(ControlError::Conflict { .. }), Ok(Some(row))) = (&written, self.store.load_object(&key).await)
+            && let Some(stored) = self::read::<GatewayObject>(&row)
+        {
+            self.rows.write().set_gateway(Versioned { version: row.version, object: Arc::new(stored) });
+        }
+        let version = written?;
         let object = Arc::new(object);
         self.rows.write().set_gateway(Versioned { version, object: object.clone() });
         Ok(object)
@@ -234,7 +244,23 @@ impl Tables {
         ];
         let writes: Vec<_> = keys.into_iter().map(|key| ObjectWrite::remove(key, Expect::Anything)).collect();
         self.write(writes.into()).await?;
-        self.rows.write().remove_gateway(object, arn);
+        let mut rows = self.rows.write();
+        rows.remove_gateway(object);
+        rows.tags.remove(arn);
+        rows.policies.remove(arn);
+        Ok(())
+    }
+
+    /// Removes a gateway that is no longer declared. Its tags and its policy stay: it may come back, and then nobody may
+    /// call it who might not before.
+    ///
+    /// # Errors
+    /// [`ControlError::Internal`] where the store fails.
+    pub async fn withdraw_gateway(&self, _: &Writing<'_>, object: &GatewayObject) -> Result<(), ControlError> {
+        let keys = [gateway_key(&object.id), ObjectKey::top(GATEWAY_NAMES, object.name())];
+        let writes: Vec<_> = keys.into_iter().map(|key| ObjectWrite::remove(key, Expect::Anything)).collect();
+        self.write(writes.into()).await?;
+        self.rows.write().remove_gateway(object);
         Ok(())
     }
 
@@ -270,12 +296,25 @@ impl Tables {
         catalogues: Vec<CatalogueWrite>,
     ) -> Result<Arc<TargetObject>, ControlError> {
         let mut objects = vec![ObjectWrite::update(target_key(&object), read.version, encode(&object)?)];
-        if read.object.name() != object.name() {
-            let name = |name: &str| ObjectKey::scoped(TARGET_NAMES, &object.gateway, name);
-            objects.push(ObjectWrite::remove(name(read.object.name()), Expect::Anything));
-            objects.push(ObjectWrite::create(name(object.name()), object.id.clone().into_bytes()));
+        let (held, holds) = (read.object.names(), object.names());
+        let key = |name: &str| ObjectKey::scoped(TARGET_NAMES, &object.gateway, name);
+        for name in held.iter().filter(|name| !holds.contains(name)) {
+            objects.push(ObjectWrite::remove(key(name), Expect::Anything));
         }
-        let version = self.write(ControlBatch { objects, catalogues }).await?;
+        for name in holds.iter().filter(|name| !held.contains(name)) {
+            objects.push(ObjectWrite::create(key(name), object.id.clone().into_bytes()));
+        }
+        let written = self.write(ControlBatch { objects, catalogues }).await;
+        if let (Err(ControlError::Conflict { .. }), Ok(Some(row))) =
+            (&written, self.store.load_object(&target_key(&object)).await)
+            && row.version != read.version
+            && let Some(stored) = self::read::<TargetObject>(&row)
+        {
+            let mut rows = self.rows.write();
+            rows.remove_target(&read.object);
+            rows.set_target(Versioned { version: row.version, object: Arc::new(stored) });
+        }
+        let version = written?;
         let object = Arc::new(object);
         let mut rows = self.rows.write();
         rows.remove_target(&read.object);
@@ -288,11 +327,15 @@ impl Tables {
     /// # Errors
     /// [`ControlError::Internal`] where the store fails.
     pub async fn remove_target(&self, _: &Writing<'_>, object: &TargetObject) -> Result<(), ControlError> {
-        let name = ObjectKey::scoped(TARGET_NAMES, &object.gateway, object.name());
-        let objects = [target_key(object), name].map(|key| ObjectWrite::remove(key, Expect::Anything)).into();
-        let catalogue =
-            CatalogueWrite { gateway: object.gateway.as_str().into(), target: object.name().into(), value: None };
-        self.write(ControlBatch { objects, catalogues: vec![catalogue] }).await?;
+        let mut objects = vec![ObjectWrite::remove(target_key(object), Expect::Anything)];
+        let mut catalogues = Vec::new();
+        for name in object.names() {
+            let key = ObjectKey::scoped(TARGET_NAMES, &object.gateway, name);
+            objects.push(ObjectWrite::remove(key, Expect::Anything));
+            let gateway = object.gateway.as_str().into();
+            catalogues.push(CatalogueWrite { gateway, target: name.into(), value: None });
+        }
+        self.write(ControlBatch { objects, catalogues }).await?;
         self.rows.write().remove_target(object);
         Ok(())
     }
@@ -343,31 +386,29 @@ impl Rows {
         let object = &row.object;
         self.names.insert(object.name().to_owned(), object.id.clone());
         if let Some(creation) = &object.creation {
-            self.tokens.insert(creation.token.clone(), object.id.clone());
+            self.tokens.insert(key_of(creation), object.id.clone());
         }
         self.gateways.insert(object.id.clone(), row);
     }
 
-    fn remove_gateway(&mut self, object: &GatewayObject, arn: &str) {
+    fn remove_gateway(&mut self, object: &GatewayObject) {
         self.gateways.remove(&object.id);
         self.names.remove(object.name());
         if let Some(creation) = &object.creation {
-            self.tokens.remove(&creation.token);
+            self.tokens.remove(&key_of(creation));
         }
         self.targets.remove(&object.id);
         self.target_names.remove(&object.id);
         self.target_tokens.remove(&object.id);
-        self.tags.remove(arn);
-        self.policies.remove(arn);
     }
 
     fn set_target(&mut self, row: Versioned<TargetObject>) {
         let object = &row.object;
         let names = self.target_names.entry(object.gateway.clone()).or_default();
-        names.insert(object.name().to_owned(), object.id.clone());
+        names.extend(object.names().into_iter().map(|name| (name.to_owned(), object.id.clone())));
         if let Some(creation) = &object.creation {
             let tokens = self.target_tokens.entry(object.gateway.clone()).or_default();
-            tokens.insert(creation.token.clone(), object.id.clone());
+            tokens.insert(key_of(creation), object.id.clone());
         }
         self.targets.entry(object.gateway.clone()).or_default().insert(object.id.clone(), row);
     }
@@ -377,12 +418,21 @@ impl Rows {
             targets.remove(&object.id);
         }
         if let Some(names) = self.target_names.get_mut(&object.gateway) {
-            names.remove(object.name());
+            object.names().into_iter().for_each(|name| drop(names.remove(name)));
         }
         if let (Some(creation), Some(tokens)) = (&object.creation, self.target_tokens.get_mut(&object.gateway)) {
-            tokens.remove(&creation.token);
+            tokens.remove(&key_of(creation));
         }
     }
+}
+
+/// Tokens are their sender's: another's is another token.
+fn token_key(principal: &str, token: &str) -> String {
+    format!("{principal}\n{token}")
+}
+
+fn key_of(creation: &Creation) -> String {
+    token_key(&creation.principal, &creation.token)
 }
 
 fn gateway_key(id: &str) -> ObjectKey {

@@ -136,6 +136,7 @@ fn jwt(input: &Members) -> Result<JwtAuthorizer, ControlError> {
     let scopes = jwt["advertisedScopeMapping"].as_object().into_iter().flatten();
     let config = JwtAuthorizer {
         discovery_url,
+        issuer: None,
         allowed_audience: strings(&jwt["allowedAudience"]),
         allowed_clients: strings(&jwt["allowedClients"]),
         allowed_scopes: strings(&jwt["allowedScopes"]),

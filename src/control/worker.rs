@@ -5,6 +5,7 @@
 //! a process that dies in between finds either the old or the new.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::web::Data;
 use serde_json::json;
@@ -22,8 +23,12 @@ use crate::gateway::{Origin, Runtime};
 
 /// What waits to be carried out.
 pub const QUEUE: usize = 1024;
-/// Things that are carried out at once, over all gateways.
-const AT_ONCE: usize = 32;
+/// Targets that are tried at once, over all gateways; a gateway tries as many as its quota says. Each waits for a network
+/// and no more, so that targets that do not answer keep others waiting only where very many gateways have them.
+const AT_ONCE: usize = 512;
+/// Between two attempts to carry something out.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_secs(60);
 /// Gateways of an earlier process that are taken up together.
 const SERVED_AT_ONCE: usize = 50;
 
@@ -43,7 +48,7 @@ pub struct Worker {
     quotas: Quotas,
     /// From the look at what is to be served until it is.
     serving: Mutex<()>,
-    slots: Arc<Semaphore>,
+    slots: Semaphore,
     account: Account,
 }
 
@@ -52,7 +57,7 @@ pub struct Worker {
 impl Worker {
     /// For these objects of an account, and this data plane.
     pub fn new(tables: Arc<Tables>, runtime: Data<Runtime>, quotas: Quotas, account: Account) -> Self {
-        let slots = Arc::new(Semaphore::new(AT_ONCE));
+        let slots = Semaphore::new(AT_ONCE);
         Self { tables, runtime, quotas, serving: Mutex::default(), slots, account }
     }
 
@@ -71,26 +76,39 @@ impl Worker {
         let worker = Arc::new(self);
         for work in worker.left_over() {
             tracing::info!(?work, "taking up what an earlier process left");
-            Self::begin(&worker, work).await;
+            Self::begin(&worker, work);
         }
         while let Some(work) = queue.recv().await {
-            Self::begin(&worker, work).await;
+            Self::begin(&worker, work);
         }
     }
 
-    async fn begin(worker: &Arc<Self>, work: Work) {
-        let Ok(slot) = worker.slots.clone().acquire_owned().await else { return };
+    /// Carries something out, again and again until it is done: the object says that it is under way, and nobody could
+    /// do anything about it meanwhile.
+    fn begin(worker: &Arc<Self>, work: Work) {
         let worker = worker.clone();
         actix_rt::spawn(async move {
-            let done = match &work {
-                Work::Gateway(id) => worker.gateway(id).await,
-                Work::Target(gateway, id) => worker.target(gateway, id).await,
-            };
-            if let Err(error) = done {
-                tracing::error!(?work, %error, detail = error.log_detail(), "a change was not carried out; it will be after the next start");
+            let mut wait = FIRST_RETRY;
+            loop {
+                // A panic ends the attempt and nothing else.
+                let attempt = actix_rt::spawn(Self::attempt(worker.clone(), work.clone()));
+                let (error, detail) = match attempt.await {
+                    Ok(Ok(())) => return,
+                    Ok(Err(error)) => (error.to_string(), error.log_detail().map(str::to_owned)),
+                    Err(panic) => ("it panicked".to_owned(), Some(panic.to_string())),
+                };
+                tracing::error!(?work, error, detail, retry_s = wait.as_secs(), "a change was not carried out yet");
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(LAST_RETRY);
             }
-            drop(slot);
         });
+    }
+
+    async fn attempt(worker: Arc<Self>, work: Work) -> Result<(), ControlError> {
+        match &work {
+            Work::Gateway(id) => worker.gateway(id).await,
+            Work::Target(gateway, id) => worker.target(gateway, id).await,
+        }
     }
 
     fn left_over(&self) -> Vec<Work> {
@@ -133,6 +151,7 @@ impl Worker {
                 crash_point("gateway-delete-unserved");
                 let writing = self.tables.lock().await;
                 self.tables.remove_gateway(&writing, &row.object, &self.account.gateway_arn(id)).await?;
+                self.runtime.set_policy(id, &self.account.gateway_arn(id), None);
                 tracing::info!(gateway = id, "gateway is deleted");
             }
             GatewayStatus::UpdateUnsuccessful | GatewayStatus::Ready | GatewayStatus::Failed => {}
@@ -158,7 +177,10 @@ impl Worker {
             // An earlier process came so far.
             row.clone()
         } else {
-            match self.try_target(object).await {
+            let slot = self.slots.acquire().await;
+            let tried = self.try_target(object).await;
+            drop(slot);
+            match tried {
                 Ok((tools, catalogue)) => {
                     crash_point("target-tried");
                     let synchronised = catalogue.is_some().then(clock::now);

@@ -7,13 +7,15 @@ use sessiongate_actors::directory::Principal;
 
 use super::ApiKeys;
 use super::trust::{Iam, Trust};
-use crate::auth::jwt::{ClaimMatch, ClaimOperator, ClaimRule, ClaimValueType, JwtAuthorizer, JwtRules};
+use crate::auth::jwt::{ClaimMatch, ClaimOperator, ClaimRule, ClaimValueType, Entered, JwtAuthorizer, JwtRules};
 use crate::config::{self, ApiKey, GatewayConfig};
 
 /// Who may call one gateway. API keys open it beside whatever else does.
 pub struct Access {
     made_of: MadeOf,
     trust: Arc<Trust>,
+    /// Its URLs among those of all gateways.
+    _entered: Entered,
     /// Static keys.
     pub keys: ApiKeys,
     /// Who else.
@@ -83,8 +85,14 @@ impl Access {
             Some(Inbound::Tokens(authorizer)) => Inbound::Tokens(authorizer.clone()),
             _ => Inbound::of(name, &made_of, trust),
         };
-        let mut made =
-            Self { keys: ApiKeys::new(&made_of.keys), made_of, trust: trust.clone(), inbound, former: HashSet::new() };
+        let mut made = Self {
+            keys: ApiKeys::new(&made_of.keys),
+            _entered: trust.resources().enter(made_of.resources.clone()),
+            made_of,
+            trust: trust.clone(),
+            inbound,
+            former: HashSet::new(),
+        };
         if let Some(last) = last {
             let before = last.former.iter().map(|one| &**one).chain(last.keys.holders());
             let signed = match &last.inbound {
@@ -138,7 +146,7 @@ impl Inbound {
         let rules = JwtRules { resources: made_of.resources.clone(), ..jwt_rules(jwt, authenticate_only) };
         let made = trust.issuers().map(|issuers| issuers.authorizer(rules));
         match made {
-            Some(Ok(authorizer)) => Self::Tokens(authorizer),
+            Some(Ok(authorizer)) => Self::Tokens(authorizer.among(trust.resources().clone())),
             Some(Err(error)) => {
                 tracing::error!(gateway, %error, "the authorizer cannot be used: nobody gets in with a token");
                 Self::Closed
@@ -156,6 +164,7 @@ pub fn jwt_rules(config: &config::JwtAuthorizer, authenticate_only: bool) -> Jwt
         && config.allowed_scopes.is_empty()
         && config.custom_claims.is_empty());
     JwtRules {
+        issuer: config.issuer.clone(),
         allowed_audience: config.allowed_audience.clone(),
         allowed_clients: config.allowed_clients.clone(),
         allowed_scopes: config.allowed_scopes.clone(),
@@ -204,6 +213,7 @@ mod tests {
     fn jwt() -> Authorizer {
         Authorizer::Jwt(JwtAuthorizer {
             discovery_url: "https://issuer.example/.well-known/openid-configuration".parse().unwrap(),
+            issuer: None,
             allowed_audience: vec!["gw".into()],
             allowed_clients: Vec::new(),
             allowed_scopes: Vec::new(),

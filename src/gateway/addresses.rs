@@ -10,6 +10,7 @@ use crate::http::guard::{host_name, is_loopback};
 
 /// The path of a gateway at a host of its own.
 pub const HOST_PATH: &str = "/mcp";
+const LOCALHOST: &str = "localhost";
 
 /// Under which URLs clients reach the gateways of this process.
 #[derive(Clone, Debug)]
@@ -19,6 +20,8 @@ pub struct Addresses {
     /// The operator said what the base is.
     public: bool,
     listen: SocketAddr,
+    /// Names of `allowed_hosts`, in lower case and without their ports.
+    allowed: Vec<String>,
 }
 
 // === impl Addresses ===
@@ -28,7 +31,8 @@ impl Addresses {
     pub fn new(config: &Config, listen: SocketAddr) -> Self {
         let said = config.public_url.as_ref().map(Endpoint::url).cloned();
         let public = said.is_some();
-        Self { base: said.or_else(|| local(listen)), public, listen }
+        let allowed = config.allowed_hosts.iter().map(|host| host_name(host).to_ascii_lowercase()).collect();
+        Self { base: said.or_else(|| local(listen)), public, listen, allowed }
     }
 
     /// The URL of the endpoint with this path. Without `public_url` it is the one that the client uses, as its `Host` says:
@@ -73,13 +77,42 @@ impl Addresses {
         }
         urls.extend(gateway.hosts.iter().map(|host| self.of_host(host)));
         if let Some(id) = id {
-            let parent = self.base.as_ref().filter(|_| self.public).and_then(Url::host_str).unwrap_or("localhost");
-            urls.push(self.of_host(&format!("{id}.{parent}")));
+            urls.push(self.of_host(&format!("{id}.{}", self.public_host().unwrap_or(LOCALHOST))));
         }
         let mut resources: Vec<String> = urls.iter().flatten().map(canonical).collect();
         resources.sort();
         resources.dedup();
         resources
+    }
+
+    /// The first label of a host that stands for a gateway of the control plane: below the host of `public_url`, or below
+    /// `localhost`. Whoever knows a `gatewayId` could have any other such name lead here (DNS rebinding). `name`: in lower
+    /// case, without a port.
+    pub fn label<'n>(&self, name: &'n str) -> Option<&'n str> {
+        let (label, parent) = name.split_once('.')?;
+        (parent == LOCALHOST || self.public_host() == Some(parent)).then_some(label)
+    }
+
+    /// Why no gateway of the control plane may have this domain: it would take over what other gateways serve there.
+    pub fn refuses_domain(&self, domain: &str) -> Option<&'static str> {
+        let name = domain.to_ascii_lowercase();
+        match url::Host::parse(&name) {
+            Ok(url::Host::Domain(_)) => {}
+            Ok(_) => return Some("is an address: a gateway's own domain is a name"),
+            Err(_) => return Some("is not a domain"),
+        }
+        if is_loopback(&name) {
+            return Some("is a name of this machine, under which all gateways are served");
+        }
+        if self.public_host() == Some(&*name) || self.allowed.contains(&name) {
+            return Some("is a host under which all gateways are served");
+        }
+        None
+    }
+
+    /// The host of `public_url`.
+    fn public_host(&self) -> Option<&str> {
+        self.base.as_ref().filter(|_| self.public).and_then(Url::host_str)
     }
 
     fn prefix(&self) -> &str {
@@ -130,6 +163,34 @@ mod tests {
         assert_eq!(local.of_host("shop-1.localhost").unwrap().as_str(), "http://shop-1.localhost:8080/mcp");
         assert_eq!(local.of_host("shop.example").unwrap().as_str(), "https://shop.example/mcp");
         assert_eq!(local.of_host("no host"), None);
+    }
+
+    #[test]
+    fn a_created_gateway_cannot_have_what_all_gateways_are_served_under() {
+        let config = Config {
+            public_url: Some("https://gw.example".parse().unwrap()),
+            allowed_hosts: vec!["Internal.example:8443".into(), "*".into()],
+            ..Config::default()
+        };
+        let addresses = Addresses::new(&config, "0.0.0.0:8080".parse().unwrap());
+        let refused = ["localhost", "a.LOCALHOST", "127.0.0.1", "10.1.2.3", "127.1", "0x7f.0.0.1", "[::1]", "a b"];
+        for domain in refused.into_iter().chain(["gw.example", "GW.example", "internal.EXAMPLE"]) {
+            assert!(addresses.refuses_domain(domain).is_some(), "{domain}");
+        }
+        for domain in ["shop.example", "shop.gw.example", "localhost.example"] {
+            assert_eq!(addresses.refuses_domain(domain), None, "{domain}");
+        }
+    }
+
+    #[test]
+    fn a_label_counts_below_the_hosts_of_the_process_only() {
+        let public = addresses(Some("https://GW.example/x"), "0.0.0.0:8080");
+        assert_eq!(public.label("shop-1.gw.example"), Some("shop-1"));
+        assert_eq!(public.label("shop-1.localhost"), Some("shop-1"));
+        for name in ["shop-1.evil.example", "shop-1.a.gw.example", "gw.example", "shop-1"] {
+            assert_eq!(public.label(name), None, "{name}");
+        }
+        assert_eq!(addresses(None, "127.0.0.1:8080").label("shop-1.gw.example"), None);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use sessiongate_targets::{
 };
 
 use crate::config::{self, Config, GatewayConfig, McpConfig, Pass, TargetConfig};
+use super::via;
 use crate::http::StreamTiming;
 
 /// What a client is told to wait, where the configuration does not say.
@@ -158,7 +159,7 @@ impl Builder {
         if let Some(known) = same {
             return known.plan();
         }
-        match self.make(config, target) {
+        match self.make(config, target, Some(&gateway.name)) {
             Ok(made) => {
                 self.next += 1;
                 let known = Known {
@@ -200,7 +201,7 @@ impl Builder {
 
     /// A target that is only looked at.
     pub(super) fn probe(&mut self, config: &Config, target: &TargetConfig) -> Result<Arc<dyn Target>, TargetError> {
-        self.make(config, target)
+        self.make(config, target, None)
     }
 
     fn clients(&mut self, networks: &[IpNet], connect: Duration) -> Result<HttpClients, TargetError> {
@@ -215,7 +216,7 @@ impl Builder {
         Ok(clients)
     }
 
-    fn make(&mut self, config: &Config, target: &TargetConfig) -> Result<Arc<dyn Target>, TargetError> {
+    fn make(&mut self, config: &Config, target: &TargetConfig, gateway: Option<&str>) -> Result<Arc<dyn Target>, TargetError> {
         match &target.mcp {
             McpConfig::Http(http) => {
                 let clients = self.clients(&config.allow_private_networks, target.connect_timeout)?;
@@ -235,6 +236,7 @@ impl Builder {
                     era: era_of(target),
                     known: None,
                     pass: pass_names(&target.pass)?,
+                    via: gateway.map(|gateway| via::name_of(gateway).into()),
                 };
                 Ok(Arc::new(HttpTarget::new(options, clients)?))
             }

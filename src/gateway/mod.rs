@@ -15,6 +15,7 @@ mod table;
 mod telemetry;
 mod trust;
 mod versions;
+pub(crate) mod via;
 
 pub use access::{Access, Inbound, jwt_rules};
 pub use addresses::Addresses;

@@ -32,6 +32,7 @@ use super::trust::Trust;
 use super::versions::Versions;
 use crate::auth::policy::Policy;
 use crate::config::{Config, Endpoint, GatewayConfig, TargetConfig};
+use crate::http::waiting::Waiting;
 use crate::http::{OriginGuard, StreamTiming, about};
 use crate::intercept::Interceptors;
 
@@ -106,6 +107,7 @@ pub struct Runtime {
     trust: ArcSwap<Trust>,
     outgoing: Arc<Outgoing>,
     body_limit: std::sync::atomic::AtomicUsize,
+    waiting: Waiting,
     listens: Arc<Places>,
     passes: Arc<Places>,
     rates: Rates,
@@ -146,6 +148,7 @@ impl Runtime {
             trust: ArcSwap::from_pointee(Trust::new(config, None)),
             outgoing: Outgoing::new(config),
             body_limit: Default::default(),
+            waiting: Waiting::new(usize::try_from(config.body_limit).unwrap_or(usize::MAX)),
             listens: Places::listens(),
             passes: Places::passes(),
             rates: Rates::new(config),
@@ -159,6 +162,7 @@ impl Runtime {
     pub async fn apply(&self, config: &Config, listen: std::net::SocketAddr) {
         let limit = usize::try_from(config.body_limit).unwrap_or(usize::MAX);
         self.body_limit.store(limit, Ordering::Relaxed);
+        self.waiting.fit(limit);
         let guard = OriginGuard::new(
             listen,
             config.public_url.as_ref().map(Endpoint::url),
@@ -228,7 +232,7 @@ impl Runtime {
             self.origins.lock().insert(gateway.name.clone(), origin);
         }
         let keys = KeyRing::new(table.iter().map(|served| (served.gateway.name.clone(), served.access.clone())));
-        self.table.store(Arc::new(Table::new(table.into_iter())));
+        self.table.store(Arc::new(Table::new(table.into_iter(), addresses)));
         // What was trusted before goes only now: whom both trust need not be asked again.
         self.trust.store(trust);
         if changed {
@@ -418,6 +422,11 @@ impl Runtime {
     /// Largest request body in bytes.
     pub fn body_limit(&self) -> usize {
         self.body_limit.load(Ordering::Relaxed)
+    }
+
+    /// The room for bodies of requests whose signature is still to be checked.
+    pub fn waiting(&self) -> &Waiting {
+        &self.waiting
     }
 
     /// New sessions are refused, the gateway is not ready.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::addresses::HOST_PATH;
+use super::addresses::{Addresses, HOST_PATH};
 use super::runtime::{Origin, Served};
 use crate::http::guard::host_name;
 
@@ -13,8 +13,9 @@ pub struct Table {
     all: Vec<Arc<Served>>,
     by_path: HashMap<Box<str>, Arc<Served>>,
     by_host: HashMap<Box<str>, Arc<Served>>,
-    /// Gateways of the control plane, by the first label of a host.
+    /// Gateways of the control plane, by the first label of a host below one of the process.
     by_label: HashMap<Box<str>, Arc<Served>>,
+    addresses: Arc<Addresses>,
 }
 
 /// The gateway of a request.
@@ -28,22 +29,26 @@ pub struct Found {
 // === impl Table ===
 
 impl Table {
-    /// Of these gateways. Where two want the same host, those of the file go first, then the order of names counts.
-    pub fn new(gateways: impl Iterator<Item = Arc<Served>>) -> Self {
+    /// Of these gateways. Where two want the same host or path, those of the file go first, then the order of names counts.
+    /// A host that all gateways are served under is nobody's, although one of the control plane may have it from the time
+    /// before `public_url` or `allowed_hosts` changed.
+    pub fn new(gateways: impl Iterator<Item = Arc<Served>>, addresses: Arc<Addresses>) -> Self {
         let mut gateways: Vec<Arc<Served>> = gateways.collect();
         gateways.sort_by(|a, b| {
             let rank = |served: &Served| (served.origin == Origin::Control, served.gateway.name.clone());
             rank(a).cmp(&rank(b))
         });
-        let mut table = Self::default();
+        let mut table = Self { addresses, ..Self::default() };
         for served in gateways {
-            for host in &served.hosts {
+            let created = served.origin == Origin::Control;
+            let own = |host: &&str| !created || table.addresses.refuses_domain(host).is_none();
+            for host in served.hosts.iter().filter(own) {
                 table.by_host.entry(host.clone()).or_insert_with(|| served.clone());
             }
-            if served.origin == Origin::Control {
+            if created {
                 table.by_label.insert((&*served.gateway.name).into(), served.clone());
             }
-            table.by_path.insert(served.path.clone(), served.clone());
+            table.by_path.entry(served.path.clone()).or_insert_with(|| served.clone());
             table.all.push(served);
         }
         table
@@ -64,14 +69,9 @@ impl Table {
     /// The gateway that has this `Host` for itself.
     pub fn at_host(&self, host: &str) -> Option<&Arc<Served>> {
         let name = host_name(host).to_ascii_lowercase();
-        let labelled = || self.by_label.get(name.split_once('.')?.0);
-        self.by_host.get(name.as_str()).or_else(labelled)
-    }
-
-    /// Whether the configuration gives this `Host` to a gateway. Hosts with a `gatewayId` are not meant: whoever knows one could
-    /// make such a host.
-    pub fn has_host(&self, host: &str) -> bool {
-        self.by_host.contains_key(host_name(host).to_ascii_lowercase().as_str())
+        // A domain must not be what an id stands for.
+        let labelled = self.addresses.label(&name).and_then(|label| self.by_label.get(label));
+        labelled.or_else(|| self.by_host.get(name.as_str()))
     }
 
     /// All gateways.

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use sessiongate_actors::directory::Principal;
 use sessiongate_targets::{AddressPolicy, HostMap, HttpOptions, Outbound};
 
-use crate::auth::jwt::{Issuers, JwtOptions};
+use crate::auth::jwt::{Issuers, JwtOptions, Resources};
 use crate::auth::sigv4::{Policy, ReplayGuard, ReplaySettings, Verifier};
 use crate::config::{Config, ControlConfig, Endpoint};
 use crate::control::access_keys;
@@ -22,6 +22,8 @@ pub struct Trust {
     networks: Vec<IpNet>,
     /// Made when first needed: most processes have no gateway with tokens.
     issuers: OnceLock<Option<Arc<Issuers>>>,
+    /// The URLs of all gateways.
+    resources: Arc<Resources>,
     /// None without a control plane: it has the access keys.
     iam: Option<Arc<Iam>>,
 }
@@ -45,6 +47,7 @@ impl Trust {
             endpoints: config.endpoints.clone(),
             networks: config.allow_private_networks.clone(),
             issuers: OnceLock::new(),
+            resources: last.map(|last| last.resources.clone()).unwrap_or_default(),
             // Its keys change at the next start only; what signatures were seen must not be forgotten.
             iam: match last {
                 Some(last) => last.iam.clone(),
@@ -70,6 +73,11 @@ impl Trust {
             Some(Issuers::new(outbound.ok()?, JwtOptions::default()))
         });
         made.as_ref()
+    }
+
+    /// The URLs of all gateways of the process.
+    pub fn resources(&self) -> &Arc<Resources> {
+        &self.resources
     }
 
     /// The access keys.

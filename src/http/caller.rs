@@ -42,6 +42,8 @@ pub struct Caller<'a> {
     pub rewritten: bool,
     /// What goes along to targets besides messages.
     pub passed: Option<Arc<Passed>>,
+    /// Through which gateways it came, where it came through any.
+    pub via: Option<String>,
 }
 
 /// A session for a request.
@@ -86,7 +88,7 @@ impl<'a> Caller<'a> {
     /// A request of somebody who is known.
     pub fn new(runtime: &'a Runtime, gateway: Arc<Served>, identity: Identity, request: &'a HttpRequest) -> Self {
         let Identity { principal, until, body, .. } = identity;
-        Self { runtime, gateway, principal, until, body, request, changed: None, rewritten: false, passed: None }
+        Self { runtime, gateway, principal, until, body, request, changed: None, rewritten: false, passed: None, via: None }
     }
 }
 
@@ -98,6 +100,11 @@ impl Caller<'_> {
 
     pub fn headers(&self) -> &HeaderMap {
         self.changed.unwrap_or_else(|| self.request.headers())
+    }
+
+    /// Whether its messages are counted against the gateway's rate already: they are before interceptors see them.
+    pub fn is_counted(&self) -> bool {
+        self.changed.is_some()
     }
 
     /// The same request as an interceptor changed it.

@@ -1,11 +1,13 @@
 //! An endpoint: every request that is not for a page of the gateway itself.
 
+use std::sync::Arc;
+
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::caller::Caller;
 use super::{HttpError, connections, delete, get, metadata, post, principal};
-use crate::gateway::Runtime;
+use crate::gateway::{Runtime, via};
 
 /// Every request that is not for a page of the gateway itself.
 pub async fn serve(
@@ -20,8 +22,13 @@ pub async fn serve(
         return Ok(refused);
     }
     let found = runtime.find(request.path(), || metadata::host(&request));
-    let by_host = found.as_ref().is_some_and(|found| found.by_host);
-    runtime.guard().check(&request, |host| by_host || runtime.table().has_host(host))?;
+    // A host of its own opens a gateway and no other one.
+    let own = |host: &str| {
+        let table = runtime.table();
+        let named = table.at_host(host);
+        named.zip(found.as_ref()).is_some_and(|(named, found)| Arc::ptr_eq(named, &found.served))
+    };
+    runtime.guard().check(&request, own)?;
     if runtime.is_shutting_down() {
         return Err(HttpError::ShuttingDown);
     }
@@ -34,7 +41,8 @@ pub async fn serve(
         None => Box::pin(principal::find_out(&runtime, &found, &request, &mut payload)).await?,
     };
     principal::permit(&runtime, &found, &identity, &request)?;
-    let caller = Caller::new(&runtime, found.served, identity, &request);
+    let via = via::came_through(request.headers(), &found.served.gateway.name)?;
+    let caller = Caller { via, ..Caller::new(&runtime, found.served, identity, &request) };
     match request.method().as_str() {
         "POST" => post::serve(&caller, &mut payload).await,
         "GET" => get::serve(&caller).await,

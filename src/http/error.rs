@@ -115,6 +115,12 @@ pub enum HttpError {
         /// The id to echo.
         id: Option<RequestId>,
     },
+    /// The request came through this gateway before, or through very many.
+    #[error(
+        "the request came through this gateway before, or through too many others: a target leads back to the gateway that \
+         asks it; take that target away"
+    )]
+    Loop,
     /// The gateway is going down.
     #[error("the gateway is shutting down: try again in a second")]
     ShuttingDown,
@@ -169,6 +175,7 @@ impl HttpError {
             Self::Invalid { .. } => "invalid_request",
             Self::Session { error, .. } => error.code(),
             Self::Intercepted { error, .. } => error.code(),
+            Self::Loop => "loop",
             Self::ShuttingDown => "shutting_down",
         }
     }
@@ -219,6 +226,7 @@ impl ResponseError for HttpError {
             Self::Intercepted { error, .. } => {
                 StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
             }
+            Self::Loop => StatusCode::LOOP_DETECTED,
             Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         }
     }

@@ -43,6 +43,8 @@ pub async fn post(caller: &Caller<'_>, interceptors: &Interceptors, raw: Bytes) 
         [Message::Request(request)] => Some(request.id.clone()),
         _ => None,
     };
+    // Whoever asks too often must not make the gateway ask an interceptor as often.
+    post::admit(caller, &messages, id.as_ref())?;
     let mut asked = Asked {
         path: caller.request.path().into(),
         method: Method::POST,

@@ -21,6 +21,7 @@ mod principal;
 mod search;
 mod server;
 mod stream;
+pub(crate) mod waiting;
 
 pub use error::HttpError;
 pub use guard::OriginGuard;

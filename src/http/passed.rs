@@ -13,10 +13,15 @@ use super::{HttpError, post};
 ///
 /// # Errors
 /// HTTP 400 where what would pass is too much.
-pub async fn carry_out(caller: &Caller<'_>, names: &PassNames, body: Bytes) -> Result<HttpResponse, HttpError> {
+pub async fn carry_out(caller: &Caller<'_>, names: Option<&PassNames>, body: Bytes) -> Result<HttpResponse, HttpError> {
     let headers = caller.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let passed = names.gather(headers, caller.request.query_string());
-    let Some(passed) = passed.map_err(|error| HttpError::Header(error.to_string()))? else {
+    let passed = names.map(|names| names.gather(headers, caller.request.query_string())).transpose();
+    let passed = passed.map_err(|error| HttpError::Header(error.to_string()))?.flatten();
+    let passed = match &caller.via {
+        Some(via) => Some(Passed::through(passed, via.clone())),
+        None => passed,
+    };
+    let Some(passed) = passed else {
         return post::carry_out(caller, body).await;
     };
     let caller = Caller { passed: Some(passed.clone()), ..caller.clone() };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
+use actix_web::http::header::{CONTENT_TYPE, HeaderName};
 use actix_web::web::{Bytes, Payload};
 use futures_util::{StreamExt, stream};
 use sessiongate_actors::SessionError;
@@ -40,8 +40,7 @@ pub async fn serve(caller: &Caller<'_>, payload: &mut Payload) -> Result<HttpRes
     if !is_json {
         return Err(HttpError::UnsupportedMedia);
     }
-    let announced =
-        caller.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+    let announced = body::announced(caller.headers());
     let body = match &caller.body {
         Some(body) => body.clone(),
         None => body::read(payload, caller.runtime.body_limit(), announced).await?,
@@ -54,16 +53,17 @@ pub async fn serve(caller: &Caller<'_>, payload: &mut Payload) -> Result<HttpRes
 
 /// Carries out what the body says, with what passes beside it.
 pub async fn dispatch(caller: &Caller<'_>, body: Bytes) -> Result<HttpResponse, HttpError> {
-    match &caller.gateway.passes {
-        None => carry_out(caller, body).await,
-        Some(names) => Box::pin(passed::carry_out(caller, names, body)).await,
+    match (&caller.gateway.passes, &caller.via) {
+        (None, None) => carry_out(caller, body).await,
+        (names, _) => Box::pin(passed::carry_out(caller, names.as_deref(), body)).await,
     }
 }
 
 /// Carries out what the body says.
 pub async fn carry_out(caller: &Caller<'_>, body: Bytes) -> Result<HttpResponse, HttpError> {
     let parsed = Message::parse(&body);
-    if let (Some(rate), Ok(Message::Request(request))) = (&caller.gateway.rate, &parsed) {
+    let rate = caller.gateway.rate.as_ref().filter(|_| !caller.is_counted());
+    if let (Some(rate), Ok(Message::Request(request))) = (rate, &parsed) {
         rate.admit(1).map_err(|error| HttpError::session(error, Some(&request.id)))?;
     }
     if let (Some(_), Ok(Message::Request(request))) = (&caller.gateway.searches, &parsed) {
@@ -83,6 +83,16 @@ pub async fn carry_out(caller: &Caller<'_>, body: Bytes) -> Result<HttpResponse,
         Err(ParseError::Batch) => batch(caller, &body).await,
         Err(error) => Err(error.into()),
     }
+}
+
+/// Counts the requests among these messages.
+///
+/// # Errors
+/// Over the gateway's rate: HTTP 429.
+pub fn admit(caller: &Caller<'_>, messages: &[Message], id: Option<&RequestId>) -> Result<(), HttpError> {
+    let Some(rate) = &caller.gateway.rate else { return Ok(()) };
+    let requests = messages.iter().filter(|message| matches!(message, Message::Request(_))).count();
+    rate.admit(requests).map_err(|error| HttpError::session(error, id))
 }
 
 /// Answers a message of the modern era; none where it is not one.
@@ -209,9 +219,8 @@ async fn batch(caller: &Caller<'_>, body: &Bytes) -> Result<HttpResponse, HttpEr
         return Err(ParseError::Batch.into());
     }
     let messages = parsed?;
-    if let Some(rate) = &caller.gateway.rate {
-        let requests = messages.iter().filter(|message| matches!(message, Message::Request(_))).count();
-        rate.admit(requests).map_err(|error| HttpError::session(error, None))?;
+    if !caller.is_counted() {
+        admit(caller, &messages, None)?;
     }
     if messages.len() > 100 {
         return Err(invalid("a batch holds 100 messages at most"));
@@ -233,7 +242,9 @@ async fn batch(caller: &Caller<'_>, body: &Bytes) -> Result<HttpResponse, HttpEr
     if pending.is_empty() {
         return Ok(HttpResponse::Accepted().finish());
     }
-    search::prepare(caller, pending.iter(), None).await?;
+    if caller.gateway.searches.is_some() {
+        Box::pin(search::prepare(caller, pending.iter(), None)).await?;
+    }
     // The headers that many answers bring are nobody's.
     let passed = caller.passed.as_deref().map(|passed| Arc::new(passed.again()));
     let answers = pending.into_iter().map(|request| {

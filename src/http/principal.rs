@@ -6,7 +6,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH};
+use actix_web::http::header::AUTHORIZATION;
 use actix_web::web::{Bytes, Payload};
 use sessiongate_actors::directory::Principal;
 use sessiongate_storage::Timestamp;
@@ -186,11 +186,8 @@ async fn signed(
     if !headers.contains_key(AUTHORIZATION) {
         return Err(signature(SigV4Error::Missing));
     }
-    let announced =
-        headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
-    let body = body::read(payload, runtime.body_limit(), announced).await?;
     let uri = request.uri();
-    let parts = RequestParts {
+    let parts = |body| RequestParts {
         method: request.method().as_str(),
         raw_path: uri.path(),
         raw_query: uri.query().unwrap_or_default(),
@@ -198,9 +195,13 @@ async fn signed(
         authority: metadata::host(request)
             .or_else(|| uri.authority().map(|authority| authority.as_str()))
             .unwrap_or_default(),
-        body: &body,
+        body,
     };
-    let caller = iam.verifier.verify(parts, SystemTime::now()).map_err(signature)?.caller;
+    // What anybody could send is not worth the memory.
+    iam.verifier.precheck(parts(&[]), SystemTime::now()).map_err(signature)?;
+    let announced = body::announced(headers);
+    let (body, _held) = body::read_unproven(payload, runtime.body_limit(), announced, runtime.waiting()).await?;
+    let caller = iam.verifier.verify(parts(&body[..]), SystemTime::now()).map_err(signature)?.caller;
     if !caller.allows(INVOKE) {
         let who = caller.principal_arn();
         return Err(HttpError::AccessDenied(format!(

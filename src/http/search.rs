@@ -1,13 +1,19 @@
 //! What comes before a call of the gateway's own tool that finds tools: its rate, and the index, which is built where
 //! nothing else waits for it.
 
+use std::time::Duration;
+
 use actix_web::web;
 use sessiongate_actors::SessionError;
 use sessiongate_actors::catalogue::search;
 use sessiongate_protocol::{Request, RequestId};
+use tokio::time::timeout;
 
 use super::HttpError;
 use super::caller::Caller;
+
+/// For the index of a very large catalogue on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Prepares for those of the requests that search; any number of others is as good as none.
 ///
@@ -31,8 +37,15 @@ pub async fn prepare(
     let catalogue = arc_swap::Guard::into_inner(caller.gateway.gateway.catalogue());
     if catalogue.wants_index() {
         // Others that search meanwhile wait for the same index.
-        let built = web::block(move || drop(catalogue.index())).await;
-        built.map_err(|_| HttpError::session(SessionError::Overloaded, id))?;
+        let built = timeout(
+            PATIENCE,
+            web::block(move || {
+                catalogue.index();
+            }),
+        );
+        if !matches!(built.await, Ok(Ok(()))) {
+            return Err(HttpError::session(SessionError::Overloaded, id));
+        }
     }
     Ok(())
 }

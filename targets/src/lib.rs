@@ -26,6 +26,6 @@ pub use link::{
 };
 pub use modern::{Exchange, ModernRequest, NoteSink, TargetEra};
 pub use outbound::{Answer, FetchError, FetchLimits, Fetched, Outbound, Route};
-pub use passed::{PassError, PassNames, Passed};
+pub use passed::{PassError, PassNames, Passed, VIA};
 pub use secret::{HeaderError, SecretEnv, SecretHeaders};
 pub use stdio::{ProcessBound, ProcessMode, StdioTarget, StdioTargetOptions};

@@ -12,6 +12,8 @@ use url::Url;
 
 use crate::secret::HeaderError;
 
+/// The header that says through which gateways a request to a target came, so that none asks itself without end.
+pub const VIA: &str = "sessiongate-via";
 /// Longest value that passes, in bytes.
 pub const MAX_VALUE: usize = 8 * 1024;
 /// All values of one direction together, in bytes.
@@ -32,6 +34,8 @@ pub struct Passed {
     query: Vec<(Box<str>, Box<str>)>,
     /// Bytes of values.
     size: usize,
+    /// Through which gateways the request came ([`VIA`]).
+    via: Option<Box<str>>,
     /// What passes of the newest answer of a target.
     answered: Mutex<Option<HeaderMap>>,
 }
@@ -188,7 +192,25 @@ impl Passed {
     /// The same for another request, whose answer says nothing to this one.
     #[must_use]
     pub fn again(&self) -> Self {
-        Self { headers: self.headers.clone(), query: self.query.clone(), size: self.size, answered: Mutex::default() }
+        Self {
+            headers: self.headers.clone(),
+            query: self.query.clone(),
+            size: self.size,
+            via: self.via.clone(),
+            answered: Mutex::default(),
+        }
+    }
+
+    /// With the gateways that the request came through, beside what else passes.
+    #[must_use]
+    pub fn through(passed: Option<Arc<Self>>, via: String) -> Arc<Self> {
+        let passed = passed.map(|passed| passed.again()).unwrap_or_default();
+        Arc::new(Self { via: Some(via.into()), ..passed })
+    }
+
+    /// Through which gateways the request came.
+    pub(crate) fn via(&self) -> Option<&str> {
+        self.via.as_deref()
     }
 
     /// The headers that came back so far; taken out.

@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 use reqwest::{Request, Response};
 use serde_json::{Value, json};
 use sessiongate::auth::sigv4::Signer;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::client::{Client, LIMIT};
 use crate::control_client::{Control, KEY, SECRET};
@@ -192,4 +194,35 @@ async fn a_policy_must_allow_everybody_for_callers_without_an_arn() {
     let scene = Scene { arn: scene.arn.replace(&scene.id, &open), ..scene };
     scene.policy(own).await;
     assert_eq!(anonymous().await, 403);
+}
+
+/// Whoever cannot have signed is told so before they send a body: it would only take memory.
+#[tokio::test]
+async fn a_body_without_a_signature_is_not_waited_for() {
+    let scene = iam().await;
+    let text = std::fs::read_to_string(scene.control.home.file()).unwrap();
+    let control = text.lines().find_map(|line| line.strip_prefix("  listen: ")).unwrap();
+    let (data, path) = scene.url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let scope = "20200101/us-east-1/bedrock-agentcore/aws4_request";
+    let signature = "0".repeat(64);
+    let old = |key: &str| {
+        format!(
+            "x-amz-date: 20200101T000000Z\r\nauthorization: AWS4-HMAC-SHA256 Credential={key}/{scope}, \
+             SignedHeaders=host;x-amz-date, Signature={signature}\r\n"
+        )
+    };
+    for (address, path) in [(control, "gateways/"), (data, path)] {
+        let plain = ("", "MissingAuthenticationTokenException");
+        let [known, unknown] = [old(KEY), old("AKIDNOBODYKNOWSIT")];
+        let old = "InvalidSignatureException";
+        for (headers, error) in [plain, (&known, old), (&unknown, old)] {
+            let mut connection = TcpStream::connect(address).await.unwrap();
+            let head = format!("POST /{path} HTTP/1.1\r\nhost: {address}\r\n{headers}content-length: 5000000\r\n\r\n");
+            connection.write_all(head.as_bytes()).await.unwrap();
+            let mut answer = vec![0; 4096];
+            let read = tokio::time::timeout(LIMIT, connection.read(&mut answer)).await.expect(path).unwrap();
+            let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
+            assert!(answer.starts_with("HTTP/1.1 403") && answer.contains(error), "{path} {headers}: {answer}");
+        }
+    }
 }

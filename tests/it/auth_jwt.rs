@@ -196,6 +196,69 @@ async fn without_rules_a_token_must_be_for_the_gateway() {
 }
 
 #[tokio::test]
+async fn a_token_for_another_gateway_of_the_process_opens_none_of_the_others() {
+    let (home, target, issuer) = (Home::new(), reference_server(&[]), Issuer::start().await);
+    home.write("targets: []");
+    let text = std::fs::read_to_string(home.file()).unwrap();
+    let head = text.split("gateways:").next().unwrap();
+    let targets = http_target("ref", &target.url, "");
+    let gateway = |name: &str, authorizer: &str| {
+        format!(
+            "  - name: {name}\n    hosts: [{name}.example]\n    {authorizer}\n    targets:\n    {}\n",
+            targets.trim()
+        )
+    };
+    home.write_text(&format!(
+        "{head}gateways:\n{}{}{}  - name: bank\n    path: /bank\n    targets:\n    {}\n",
+        gateway("clients", &issuer.authorizer_of("jwt", "allowed_clients: [console]")),
+        gateway("known", &issuer.authorizer_of("authenticate-only", "")),
+        gateway("listed", &issuer.authorizer_of("jwt", "allowed_audience: [\"https://clients.example/mcp\"]")),
+        targets.trim(),
+    ));
+    let _program = home.again();
+    let base = format!("http://{}", text.lines().find_map(|line| line.strip_prefix("listen: ")).unwrap());
+    let at = |name: &str| format!("{base}/gateways/{name}/mcp");
+    let status = async |name: &str, audience: Value| {
+        let token = issuer.token_with(&json!({"aud": audience, "client_id": "console"}));
+        let (status, challenge, reason) = initialize(&at(name), Some(&token)).await;
+        assert_eq!(status == 401, reason == "token_audience", "{name}: {reason}");
+        assert_eq!(status == 401, challenge.contains("error=\"invalid_token\""), "{name}: {challenge}");
+        status
+    };
+    for name in ["clients", "known"] {
+        for other in [
+            json!(at("listed")),
+            json!(at("listed").replace("127.0.0.1", "LOCALHOST") + "/"),
+            json!("https://listed.example/mcp"),
+            json!(format!("{base}/bank")),
+            json!(["console", at("listed")]),
+        ] {
+            assert_eq!(status(name, other.clone()).await, 401, "{name}: {other}");
+        }
+        for good in [
+            json!(at(name)),
+            json!(at(name) + "/"),
+            json!([at("listed"), at(name)]),
+            json!("console"),
+            json!("https://api.example"),
+            json!(format!("{base}/gateways/nobody/mcp")),
+            json!(null),
+        ] {
+            assert_eq!(status(name, good.clone()).await, 200, "{name}: {good}");
+        }
+    }
+    assert_eq!(status("listed", json!("https://clients.example/mcp")).await, 200, "the operator says so");
+    // A gateway that is gone is nobody's neighbour any more.
+    let text = std::fs::read_to_string(home.file()).unwrap();
+    home.write_text(text.split("  - name: bank").next().unwrap());
+    eventually("the bank is gone", async || {
+        let token = issuer.token_with(&json!({"aud": format!("{base}/bank"), "client_id": "console"}));
+        (initialize(&at("clients"), Some(&token)).await.0 == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn while_the_issuer_is_down_known_tokens_work_and_others_wait() {
     let scene = scene(|issuer| issuer.authorizer("")).await;
     let (url, issuer) = (&scene.gateway.url, &scene.issuer);

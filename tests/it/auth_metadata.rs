@@ -5,7 +5,7 @@ use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
 use crate::client::Client;
-use crate::control_client::Control;
+use crate::control_client::{Control, gateway};
 use crate::harness::{Home, Program, http_target, reference_server};
 use crate::issuer::{Issuer, ready};
 
@@ -160,14 +160,15 @@ async fn a_created_gateway_has_hosts_of_its_own() {
         }
         request.send().await.unwrap()
     };
-    // By its id, whatever comes behind.
-    for host in [format!("{id}.localhost:{port}"), format!("{id}.gateways.example")] {
-        let refused = call(&host, "/mcp", None).await;
-        assert_eq!(refused.status(), 401, "{host}");
-        assert!(metadata_url(&refused).contains(&host), "{}", metadata_url(&refused));
+    // By its id, below a host of the process: every other name that leads here may be an attacker's.
+    let host = format!("{id}.localhost:{port}");
+    let refused = call(&host, "/mcp", None).await;
+    assert_eq!(refused.status(), 401);
+    assert!(metadata_url(&refused).contains(&host), "{}", metadata_url(&refused));
+    for host in [format!("{id}.gateways.example"), "other-0123456789.gateways.example".to_owned()] {
+        assert_eq!(call(&host, "/mcp", None).await.status(), 403, "{host}");
+        assert_eq!(call(&host, &format!("/gateways/{id}/mcp"), None).await.status(), 403, "{host}");
     }
-    assert_eq!(call("other-0123456789.gateways.example", "/mcp", None).await.status(), 403);
-    assert_eq!(call(&format!("{id}.gateways.example"), "/gateways/other/mcp", None).await.status(), 403);
 
     // With domains of its own, it is known by those.
     let domains = json!({"default": "shop.example", "alternateDomains": ["shop.internal"]});
@@ -178,10 +179,71 @@ async fn a_created_gateway_has_hosts_of_its_own() {
     let chosen = call("127.0.0.1", &path, Some("Shop.internal")).await;
     assert_eq!(told(&chosen), format!("https://shop.internal{WELL_KNOWN}/mcp"));
     assert_eq!(call("127.0.0.1", &path, Some("evil.example")).await.status(), 400);
+    assert_eq!(call("shop.example", &path, None).await.status(), 401);
+    assert_eq!(call("shop.example", &format!("/gateways/{id}/mcp"), None).await.status(), 403, "another gateway");
     assert_eq!(told(&call("shop.internal", "/mcp", None).await), format!("https://shop.internal{WELL_KNOWN}/mcp"));
     let document = reqwest::Client::new().get(format!("{base}{WELL_KNOWN}{path}")).header(DOMAIN, "shop.internal");
     let document: Value = serde_json::from_slice(&document.send().await.unwrap().bytes().await.unwrap()).unwrap();
     assert_eq!(document["resource"], "https://shop.internal/mcp");
     let unknown = reqwest::Client::new().get(format!("{base}{WELL_KNOWN}{path}")).header(DOMAIN, "evil.example");
     assert_eq!(unknown.send().await.unwrap().status(), 400);
+}
+
+/// Whoever may create gateways gets nothing that is sent to others.
+#[tokio::test]
+async fn a_domain_of_others_cannot_be_taken_over() {
+    let target = reference_server(&[]);
+    let control = Control::new("", "public_url: http://gw.example\nallowed_hosts: [Internal.example:80]\n");
+    let text = std::fs::read_to_string(control.home.file()).unwrap();
+    let targets = http_target("ref", &target.url, "");
+    control.home.write_text(&format!(
+        "{text}gateways:\n  - name: open\n    path: /mcp\n    hosts: [Open.example]\n    targets:\n    {}\n",
+        targets.trim()
+    ));
+    let program = control.start();
+    let create = async |name: &str, domains: Value| {
+        let members = gateway(name, json!({"domainOverride": domains}));
+        control.send("POST", "/gateways/", Some(&members)).await
+    };
+    for domain in ["127.0.0.1", "a.localhost", "gw.example", "GW.Example", "internal.example"] {
+        let answer = create("thief", json!({"default": domain})).await;
+        assert_eq!(answer.error.as_deref(), Some("ValidationException"), "{domain}: {answer:?}");
+        assert_eq!(answer.body["fieldList"][0]["name"], "domainOverride.default", "{domain}: {answer:?}");
+    }
+    let second = create("thief", json!({"default": "fine.example", "alternateDomains": ["b.localhost"]})).await;
+    assert_eq!(second.body["fieldList"][0]["name"], "domainOverride.alternateDomains[0]", "{second:?}");
+
+    let shop = control.gateway("shop", json!({"domainOverride": {"default": "shop.example"}})).await;
+    for domain in ["open.example", "OPEN.example", "shop.example", "Shop.Example"] {
+        for domains in [json!({"default": domain}), json!({"default": "fine.example", "alternateDomains": [domain]})] {
+            let answer = create("thief", domains).await;
+            assert_eq!(answer.error.as_deref(), Some("ConflictException"), "{domain}: {answer:?}");
+        }
+    }
+    let other = control.gateway("other", json!({"domainOverride": {"default": "other.example"}})).await;
+    let update = async |id: &str, name: &str, domain: &str| {
+        let mut members = gateway(name, json!({"domainOverride": {"default": domain}}));
+        members.as_object_mut().unwrap().remove("clientToken");
+        let answer = control.send("PUT", &format!("/gateways/{id}/"), Some(&members)).await;
+        control.settled(&format!("/gateways/{id}/"), "READY").await;
+        answer.error
+    };
+    assert_eq!(update(&other, "other", "shop.example").await.as_deref(), Some("ConflictException"));
+    assert_eq!(update(&shop, "shop", "shop.example").await, None, "its own");
+    assert_eq!(update(&other, "other", "next.example").await, None);
+    assert_eq!(update(&shop, "shop", "other.example").await, None, "nobody's any more");
+
+    // A domain that became one of the process while nobody looked opens nothing.
+    drop(program);
+    let text = std::fs::read_to_string(control.home.file()).unwrap();
+    control.home.write_text(&text.replace("gw.example", "other.example"));
+    let _program = control.start();
+    let port = text.lines().find_map(|line| line.strip_prefix("listen: 127.0.0.1:")).unwrap();
+    let mut client = Client::new(&format!("http://127.0.0.1:{port}/mcp"));
+    let params =
+        json!({"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+    let body = client.request("initialize", params);
+    let answer = client.post(&body).header(HOST, "other.example").send().await.unwrap();
+    let answer = answer.text().await.unwrap();
+    assert!(answer.contains("\"title\":\"open\""), "{answer}");
 }

@@ -281,3 +281,89 @@ async fn gateways_of_the_file_are_objects_too() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_client_that_goes_away_leaves_nothing_half_made() {
+    let control = Control::new("", "");
+    let _program = control.start();
+    let id = control.gateway("shop", json!({})).await;
+    let path = format!("/gateways/{id}/");
+    for round in 0..40 {
+        control.send_and_reset("PUT", &path, &gateway("shop", json!({"description": format!("round {round}")})));
+        control.settled(&path, "READY").await;
+    }
+    // What was stored is what is seen: the next change fits.
+    eventually("the next change is taken", async || {
+        let answer = control.send("PUT", &path, Some(&gateway("shop", json!({"description": "last"})))).await;
+        match answer.body["message"].as_str() {
+            Some(why) if why.contains("wait until") => None,
+            _ => Some(assert!(answer.status.is_success(), "{answer:?}")),
+        }
+    })
+    .await;
+    assert_eq!(control.settled(&path, "READY").await["description"], "last");
+}
+
+#[tokio::test]
+async fn a_name_is_taken_as_long_as_it_is_served() {
+    let server = reference_server(&[]);
+    let control = Control::new("", "");
+    let _program = control.start();
+    let id = control.gateway("shop", json!({})).await;
+    let targets = format!("/gateways/{id}/targets/");
+    let first = control.target(&id, "a", &server.url).await;
+    let path = format!("{targets}{first}/");
+    control.ok("PUT", &path, Some(&target("b", "http://127.0.0.1:1/mcp"))).await;
+    control.settled(&path, "UPDATE_UNSUCCESSFUL").await;
+    for name in ["a", "b"] {
+        let answer = control.send("POST", &targets, Some(&target(name, &server.url))).await;
+        assert_eq!(answer.error.as_deref(), Some("ConflictException"), "{name}: {answer:?}");
+    }
+    control.ok("PUT", &path, Some(&target("b", &server.url))).await;
+    control.settled(&path, "READY").await;
+    control.target(&id, "a", &server.url).await;
+    let url = control.ok("GET", &format!("/gateways/{id}/"), None).await["gatewayUrl"].as_str().unwrap().to_owned();
+    let names = tools(&url).await;
+    assert!(names.iter().any(|name| name.starts_with("a___")) && names.iter().any(|name| name.starts_with("b___")));
+}
+
+#[tokio::test]
+async fn a_policy_holds_whatever_becomes_of_its_gateway() {
+    let nowhere = "    targets: [{name: x, mcp: {url: \"http://127.0.0.1:1/mcp\"}, required: false}]\n";
+    let gateways = |more: &str| format!("gateways:\n  - name: desk\n{nowhere}{more}");
+    let other = &format!("  - name: other\n{nowhere}");
+    let control = Control::new("", &gateways(other));
+    let _program = control.start();
+    let listed = control.ok("GET", "/gateways/", None).await;
+    let other_id =
+        listed["items"].as_array().unwrap().iter().find(|item| item["name"] == "other").unwrap()["gatewayId"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+    let url =
+        control.ok("GET", &format!("/gateways/{other_id}/"), None).await["gatewayUrl"].as_str().unwrap().to_owned();
+    let arn = format!("arn%3Aaws%3Abedrock-agentcore%3Aus-east-1%3A123456789012%3Agateway%2F{other_id}");
+    let deny = json!({"Statement": [{"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"}]}).to_string();
+    // Another spelling of the partition names nothing.
+    let alias = arn.replace("arn%3Aaws", "arn%3Aaws-cn");
+    let answer = control.send("PUT", &format!("/resourcepolicy/{alias}"), Some(&json!({"policy": deny}))).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    control.ok("PUT", &format!("/resourcepolicy/{arn}"), Some(&json!({"policy": deny}))).await;
+    let refused = async || {
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"}).to_string();
+        let request = reqwest::Client::new().post(&url).header("accept", "application/json, text/event-stream");
+        request.header("content-type", "application/json").body(body).send().await.unwrap().status()
+    };
+    assert_eq!(refused().await, StatusCode::FORBIDDEN);
+    let text = std::fs::read_to_string(control.home.file()).unwrap();
+    control.home.write_text(&text.replace(other, ""));
+    eventually("it is gone", async || (refused().await == StatusCode::NOT_FOUND).then_some(())).await;
+    control.home.write_text(&text);
+    eventually("it is back", async || (refused().await != StatusCode::NOT_FOUND).then_some(())).await;
+    assert_eq!(refused().await, StatusCode::FORBIDDEN);
+    eventually("it is an object again", async || {
+        let answer = control.send("GET", &format!("/resourcepolicy/{arn}"), None).await;
+        (answer.body["policy"] == *deny).then_some(())
+    })
+    .await;
+}

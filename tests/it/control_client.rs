@@ -1,5 +1,6 @@
 //! A client of the control plane that signs its requests as AWS's clients do.
 
+use std::io::Write;
 use std::time::SystemTime;
 
 use reqwest::{Method, StatusCode};
@@ -10,6 +11,9 @@ use crate::harness::{Home, Program, eventually, free_port};
 
 pub const KEY: &str = "AKIDEXAMPLEEXAMPLE";
 pub const SECRET: &str = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY";
+/// Closing sends a reset.
+const LINGER: nix::libc::linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+
 pub const ROLE: &str = "arn:aws:iam::123456789012:role/any";
 
 /// A folder for a gateway with a control plane, and the requests to it.
@@ -81,6 +85,25 @@ impl Control {
         let text = response.text().await?;
         let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() };
         Ok(Answer { status, error, body })
+    }
+
+    /// Sends a signed request, and resets the connection in the moment when it was sent.
+    pub fn send_and_reset(&self, method: &str, path: &str, body: &Value) {
+        let body = body.to_string();
+        let method: Method = method.parse().unwrap();
+        let request = self.http.request(method.clone(), format!("{}{path}", self.base));
+        let mut request =
+            request.header("content-type", "application/json").body(body.clone().into_bytes()).build().unwrap();
+        self.signer.apply(&mut request, SystemTime::now()).unwrap();
+        let host = self.base.strip_prefix("http://").unwrap();
+        let mut text = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {}\r\n", body.len());
+        for (name, value) in request.headers() {
+            text.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
+        }
+        text.push_str(&format!("\r\n{body}"));
+        let mut stream = std::net::TcpStream::connect(host).unwrap();
+        stream.write_all(text.as_bytes()).unwrap();
+        nix::sys::socket::setsockopt(&stream, nix::sys::socket::sockopt::Linger, &LINGER).unwrap();
     }
 
     /// Sends a signed request that must be answered.

@@ -113,6 +113,9 @@ async fn every_optional_member_is_echoed() {
             if input.get("authorizerType").is_some() {
                 input["authorizerType"] = json!("CUSTOM_JWT");
             }
+            if let Some(domains) = input.get_mut("domainOverride") {
+                *domains = json!({"default": format!("{name}-{at}.example.com").to_lowercase(), "alternateDomains": [format!("other-{name}-{at}.example.com").to_lowercase()]});
+            }
             if let Some(versions) = input.pointer_mut("/protocolConfiguration/mcp/supportedVersions") {
                 *versions = json!(["2025-11-25", "2026-07-28"]);
             }

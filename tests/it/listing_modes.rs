@@ -187,3 +187,51 @@ async fn without_pagination_the_catalogue_is_one_page() {
         }
     }
 }
+
+/// A process with gateways `a` and `b`, each with one target at one of these paths of the process itself, and `all` in front
+/// of a real one; its URL.
+fn leading_back(home: &Home, a: &str, b: &str, real: &str) -> (Program, String) {
+    home.write("targets: []");
+    let text = std::fs::read_to_string(home.file()).unwrap();
+    let head = text.split("gateways:").next().unwrap();
+    let base = format!("http://{}", text.lines().find_map(|line| line.strip_prefix("listen: ")).unwrap());
+    let gateway = |name: &str, url: &str, more: &str| {
+        format!("  - name: {name}\n    path: /{name}\n    targets:\n    {}\n", http_target("t", url, more).trim())
+    };
+    let gateways = [
+        gateway("a", &format!("{base}{a}"), UNKNOWN),
+        gateway("b", &format!("{base}{b}"), UNKNOWN),
+        gateway("all", real, ""),
+    ];
+    home.write_text(&format!("{head}gateways:\n{}", gateways.concat()));
+    (home.again(), base)
+}
+
+#[tokio::test]
+async fn a_target_that_leads_back_to_its_gateway_is_asked_once() {
+    let real = reference_server(&[]);
+    for (a, b) in [("/a", "/all"), ("/b", "/a")] {
+        let home = Home::new();
+        let (gateway, base) = leading_back(&home, a, b, &real.url);
+        for era in ERAS {
+            let before = gateway.metric("sessiongate_refused_total", "loop").await;
+            let mut client = Either::new(era, &format!("{base}/a")).await;
+            let answer = client.ask("tools/list", json!({})).await;
+            assert!(answer.get("result").or_else(|| answer.get("error")).is_some(), "{era} {a} {b}: {answer}");
+            let refused = gateway.metric("sessiongate_refused_total", "loop").await - before;
+            assert!((1.0..=8.0).contains(&refused), "{era} {a} {b}: {refused} were refused");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_may_be_a_target_of_another_one() {
+    let (home, real) = (Home::new(), reference_server(&[]));
+    let (gateway, base) = leading_back(&home, "/b", "/all", &real.url);
+    for era in ERAS {
+        let mut client = Either::new(era, &format!("{base}/a")).await;
+        let answer = client.call("t___t___t___sg_echo", json!({"x": 1})).await;
+        assert_eq!(answer["result"]["structuredContent"], json!({"x": 1}), "{era}: {answer}");
+    }
+    assert_eq!(gateway.metric("sessiongate_refused_total", "loop").await, 0.0);
+}

@@ -46,6 +46,7 @@ mod readme;
 mod reload;
 mod s3_schema;
 mod scripted;
+mod search;
 mod sessions;
 mod static_tools;
 mod status_table;

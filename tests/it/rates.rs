@@ -7,6 +7,7 @@ use crate::client::Client;
 use crate::control_client::Control;
 use crate::either::{ERAS, Either};
 use crate::harness::{Home, eventually, http_target, reference_server};
+use crate::hook::Hook;
 
 #[tokio::test]
 async fn over_the_rate_a_request_is_told_to_come_again() {
@@ -38,6 +39,27 @@ async fn over_the_rate_a_request_is_told_to_come_again() {
         answered.await;
     }
     assert!(gateway.metric("sessiongate_bounds_reached_total", "requests_per_second").await >= 1.0);
+}
+
+#[tokio::test]
+async fn an_interceptor_is_not_asked_about_what_is_over_the_rate() {
+    let (home, target, hook) = (Home::new(), reference_server(&[]), Hook::intercepting(|_| json!({})));
+    let list = http_target("t", &target.url, "");
+    let gateway = home.configured(&format!(
+        "calls_per_second: 1\ninterceptors: [{{url: \"{}/hook\", points: [request, response]}}]\ntargets:\n{list}",
+        hook.url
+    ));
+    let mut client = Client::new(&gateway.url);
+    let (mut sent, mut refused) = (0, 0);
+    let count = eventually("refusals", async || {
+        let body = client.request("ping", json!({}));
+        sent += 1;
+        refused += usize::from(client.post(&body).send().await.unwrap().status() == 429);
+        (refused >= 3).then_some(sent - refused)
+    })
+    .await;
+    // Whoever is asked about a request is asked about its answer too.
+    assert_eq!(hook.seen().len(), 2 * count);
 }
 
 #[tokio::test]

@@ -15,8 +15,8 @@ use sessiongate_protocol::members::Members;
 use sessiongate_protocol::modern::caching::Caching;
 use sessiongate_protocol::{names, tasks};
 
-use self::merge::{merge, rename};
 pub use self::merge::{matches, tool_with_tasks};
+use self::merge::{merge, rename};
 use self::short::Views;
 use sessiongate_storage::Timestamp;
 

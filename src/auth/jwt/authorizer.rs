@@ -13,6 +13,7 @@ use super::error::JwtError;
 use super::issuer::Issuer;
 use super::issuers::JwtOptions;
 use super::keys::{KeySet, Thumbprint, Unverified};
+use super::resources::Resources;
 use super::rules::JwtRules;
 use super::token::Presented;
 use super::verdicts::{VerdictKey, Verdicts};
@@ -27,6 +28,8 @@ pub struct JwtAuthorizer {
     advertised: Arc<[Box<str>]>,
     issuer: Arc<Issuer>,
     verdicts: Arc<Verdicts>,
+    /// Of all gateways: what another one's tokens are for.
+    resources: Arc<Resources>,
     /// Of the rules.
     generation: u64,
     leeway: Duration,
@@ -67,10 +70,18 @@ impl JwtAuthorizer {
             rules: Arc::new(rules),
             issuer,
             verdicts,
+            resources: Arc::default(),
             generation,
             leeway: options.leeway,
             max_token: options.max_token,
         }
+    }
+
+    /// The same among other gateways: a token that is for one of them and not for this one is refused, whatever else the
+    /// rules say.
+    #[must_use]
+    pub fn among(self, resources: Arc<Resources>) -> Self {
+        Self { resources, ..self }
     }
 
     /// What the gateway asks for.
@@ -126,7 +137,7 @@ impl JwtAuthorizer {
         let payload = presented.payload()?;
         let claims = Claims::parse(&payload)?;
         claims.authenticate(&keys.issuer, now, self.leeway)?;
-        claims.authorize(&self.rules)?;
+        claims.authorize(&self.rules, &self.resources)?;
         let verified = Arc::new(Verified::new(&claims, payload, keys.issuer.clone())?);
         if now < verified.expires_at {
             self.verdicts.remember(VerdictKey::new(token, self.generation), verified.clone(), by, &keys);

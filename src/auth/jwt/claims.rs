@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 use sessiongate_storage::Timestamp;
 
 use super::error::JwtError;
+use super::resources::Resources;
 use super::rules::JwtRules;
 use std::time::Duration;
 
@@ -41,12 +42,16 @@ impl Claims {
         if self.is_other_kind() { Err(JwtError::Kind) } else { Ok(()) }
     }
 
-    /// Checks what the gateway asks for.
-    pub fn authorize(&self, rules: &JwtRules) -> Result<(), JwtError> {
+    /// Checks what the gateway asks for. `all`: the URLs of the process's gateways.
+    pub fn authorize(&self, rules: &JwtRules, all: &Resources) -> Result<(), JwtError> {
         let known =
             |audience: &&str| rules.allowed_audience.iter().chain(&rules.resources).any(|allowed| allowed == audience);
         let configured = !rules.authenticate_only && !rules.allowed_audience.is_empty();
-        if (configured || rules.strict_audience) && !self.audience().iter().any(known) {
+        let audience = self.audience();
+        // Where no audience is asked for, one that is not known may be what the issuer calls its gateways; another gateway's
+        // URL is not: that gateway would be as good as this one for whoever it passes the token on to.
+        let elsewhere = || audience.iter().any(|audience| all.names_other(audience, &rules.resources));
+        if !audience.iter().any(known) && (configured || rules.strict_audience || elsewhere()) {
             return Err(JwtError::Audience);
         }
         if rules.authenticate_only {

@@ -18,6 +18,15 @@ pub(super) struct Metadata {
     pub max_age: Option<Duration>,
 }
 
+/// What an issuer's document must call the issuer (OpenID Connect Discovery, 4.3; RFC 8414, 3.3): whoever could say
+/// another name in it would speak for other issuers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ExpectedIssuer {
+    pub name: Arc<str>,
+    /// The operator says so, to the letter; else the discovery URL does.
+    pub said: bool,
+}
+
 /// Metadata and keys.
 pub(super) struct Discovered {
     pub metadata: Metadata,
@@ -35,6 +44,14 @@ pub(super) enum IssuerError {
     Fetch { document: &'static str, error: FetchError },
     #[error("{document}: {reason}")]
     Document { document: &'static str, reason: &'static str },
+    #[error(
+        "discovery document: its `issuer` is {said:?}, and must be {:?}, as {}",
+        .expected.name,
+        if .expected.said { "`issuer` in the gateway's authorizer says" } else {
+            "its url says: if that is meant, set `issuer` in the gateway's authorizer"
+        }
+    )]
+    Issuer { said: String, expected: ExpectedIssuer },
     /// More requests wait for the keys than may.
     #[error("too many requests wait for the issuer's keys")]
     Busy,
@@ -52,18 +69,28 @@ const METADATA: &str = "discovery document";
 const KEYS: &str = "key set";
 const MAX_ISSUER: usize = 2048;
 
+// === impl ExpectedIssuer ===
+
+impl ExpectedIssuer {
+    fn is(&self, said: &str) -> bool {
+        // What the URL says has lost its slash: it is taken off before the well-known part is put on.
+        said == &*self.name || (!self.said && said.strip_suffix('/') == Some(&*self.name))
+    }
+}
+
 /// Fetches the keys, by metadata that are known or new ones. Where new metadata cannot be had, those of the last time
 /// do (`fallback`): keys come first.
 pub(super) async fn discover(
     outbound: &Outbound,
     discovery_url: &Url,
+    expected: &ExpectedIssuer,
     limits: &FetchLimits,
     known: Option<Metadata>,
     fallback: Option<Metadata>,
 ) -> Result<Discovered, IssuerError> {
     let (metadata, renewed) = match known {
         Some(metadata) => (metadata, false),
-        None => match metadata(outbound, discovery_url, limits).await {
+        None => match metadata(outbound, discovery_url, expected, limits).await {
             Ok(metadata) => (metadata, true),
             Err(error) => {
                 let last = fallback.ok_or_else(|| error.clone())?;
@@ -81,7 +108,12 @@ pub(super) async fn discover(
     Ok(Discovered { metadata, renewed, keys, max_age: fetched.max_age })
 }
 
-async fn metadata(outbound: &Outbound, url: &Url, limits: &FetchLimits) -> Result<Metadata, IssuerError> {
+async fn metadata(
+    outbound: &Outbound,
+    url: &Url,
+    expected: &ExpectedIssuer,
+    limits: &FetchLimits,
+) -> Result<Metadata, IssuerError> {
     let invalid = |reason| IssuerError::Document { document: METADATA, reason };
     let fetched =
         outbound.fetch_json(url, limits).await.map_err(|error| IssuerError::Fetch { document: METADATA, error })?;
@@ -89,6 +121,9 @@ async fn metadata(outbound: &Outbound, url: &Url, limits: &FetchLimits) -> Resul
         serde_json::from_slice(&fetched.body).map_err(|_| invalid("not JSON with `issuer` and `jwks_uri`"))?;
     if wire.issuer.is_empty() || wire.issuer.len() > MAX_ISSUER {
         return Err(invalid("`issuer` has 1 to 2048 characters"));
+    }
+    if !expected.is(&wire.issuer) {
+        return Err(IssuerError::Issuer { said: wire.issuer, expected: expected.clone() });
     }
     let jwks_uri = Url::parse(&wire.jwks_uri).map_err(|_| invalid("`jwks_uri` is not a url"))?;
     let hosts = outbound.hosts();

@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 use url::Url;
 
-use super::discovery::{Discovered, IssuerError, Metadata, discover};
+use super::discovery::{Discovered, ExpectedIssuer, IssuerError, Metadata, discover};
 use super::error::JwtError;
 use super::keys::KeySet;
 
@@ -46,8 +46,8 @@ pub struct IssuerOptions {
 /// The keys of one issuer, shared by all gateways that trust it.
 pub struct Issuer {
     discovery_url: Url,
-    /// What the URL says the issuer should be called.
-    expected: Box<str>,
+    /// What the issuer's document must call it.
+    expected: ExpectedIssuer,
     outbound: Outbound,
     options: IssuerOptions,
     keys: ArcSwapOption<KeySet>,
@@ -112,10 +112,15 @@ impl IssuerOptions {
 // === impl Issuer ===
 
 impl Issuer {
-    pub(super) fn new(discovery_url: Url, expected: String, outbound: Outbound, options: IssuerOptions) -> Arc<Self> {
+    pub(super) fn new(
+        discovery_url: Url,
+        expected: ExpectedIssuer,
+        outbound: Outbound,
+        options: IssuerOptions,
+    ) -> Arc<Self> {
         Arc::new(Self {
             discovery_url,
-            expected: expected.into(),
+            expected,
             outbound,
             options,
             keys: ArcSwapOption::empty(),
@@ -125,11 +130,11 @@ impl Issuer {
         })
     }
 
-    /// The issuer's name as its document says it, or as the URL does while there is none.
+    /// The issuer's name as its document says it, or as the operator or the URL does while there is none.
     pub fn name(&self) -> Arc<str> {
         match &*self.keys.load() {
             Some(keys) => keys.issuer.clone(),
-            None => (&*self.expected).into(),
+            None => self.expected.name.clone(),
         }
     }
 
@@ -197,8 +202,9 @@ impl Issuer {
         // The task must not keep the issuer alive that owns it.
         let issuer = Arc::downgrade(self);
         let (outbound, url, limits) = (self.outbound.clone(), self.discovery_url.clone(), self.options.fetch);
+        let expected = self.expected.clone();
         let task = tokio::spawn(async move {
-            let outcome = discover(&outbound, &url, &limits, fresh, usable).await;
+            let outcome = discover(&outbound, &url, &expected, &limits, fresh, usable).await;
             if let Some(issuer) = issuer.upgrade() {
                 issuer.land(outcome, now);
             }
@@ -218,7 +224,7 @@ impl Issuer {
                 state.failures = 0;
                 state.error = None;
                 let issuer = found.metadata.issuer.clone();
-                self.look_at(&state, &found);
+                self.look_at(&found);
                 if found.renewed {
                     let fresh_until = now.plus(options.age(found.metadata.max_age));
                     let usable_until = fresh_until.plus(options.stale_for);
@@ -248,15 +254,9 @@ impl Issuer {
         }
     }
 
-    /// Says once what an operator should know about a document that is used all the same.
-    fn look_at(&self, state: &State, found: &Discovered) {
+    /// Says what an operator should know about a document that is used all the same.
+    fn look_at(&self, found: &Discovered) {
         let issuer = &*found.metadata.issuer;
-        if state.generation == 1 && issuer.trim_end_matches('/') != &*self.expected {
-            tracing::warn!(
-                discovery_url = %self.discovery_url, issuer, expected = &*self.expected,
-                "an issuer's name is not the one that its discovery url says"
-            );
-        }
         if found.keys.len() == 0 {
             tracing::warn!(
                 discovery_url = %self.discovery_url, issuer, unusable = found.keys.unusable,

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use sessiongate_targets::Outbound;
+use url::Url;
 
 use super::authorizer::JwtAuthorizer;
+use super::discovery::ExpectedIssuer;
 use super::issuer::{Issuer, IssuerOptions};
 use super::rules::{JwtRules, RulesError};
 use super::verdicts::Verdicts;
@@ -28,11 +30,12 @@ pub struct JwtOptions {
     pub issuer: IssuerOptions,
 }
 
-/// The issuers that this process knows: one object for each discovery URL, for as long as a gateway uses it.
+/// The issuers that this process knows: one object for each discovery URL and name, for as long as a gateway
+/// uses it.
 pub struct Issuers {
     outbound: Outbound,
     options: JwtOptions,
-    issuers: Mutex<HashMap<String, Weak<Issuer>>>,
+    issuers: Mutex<HashMap<(Url, ExpectedIssuer), Weak<Issuer>>>,
     verdicts: Arc<Verdicts>,
     next_generation: AtomicU64,
 }
@@ -84,9 +87,11 @@ impl Issuers {
     }
 
     fn issuer(&self, rules: &JwtRules) -> Result<Arc<Issuer>, RulesError> {
-        let url = &rules.discovery_url;
+        let by_url = rules.expected_issuer().ok_or(RulesError::DiscoveryUrl)?;
+        let name = rules.issuer.as_deref().unwrap_or(&by_url).into();
+        let key = (rules.discovery_url.clone(), ExpectedIssuer { name, said: rules.issuer.is_some() });
         let mut issuers = self.issuers.lock();
-        if let Some(issuer) = issuers.get(url.as_str()).and_then(Weak::upgrade) {
+        if let Some(issuer) = issuers.get(&key).and_then(Weak::upgrade) {
             return Ok(issuer);
         }
         if issuers.len() >= self.options.max_issuers {
@@ -95,9 +100,9 @@ impl Issuers {
         if issuers.len() >= self.options.max_issuers {
             return Err(RulesError::TooManyIssuers { limit: self.options.max_issuers });
         }
-        let expected = rules.expected_issuer().ok_or(RulesError::DiscoveryUrl)?;
-        let issuer = Issuer::new(url.clone(), expected, self.outbound.clone(), self.options.issuer);
-        issuers.insert(url.as_str().to_owned(), Arc::downgrade(&issuer));
+        let (url, expected) = key.clone();
+        let issuer = Issuer::new(url, expected, self.outbound.clone(), self.options.issuer);
+        issuers.insert(key, Arc::downgrade(&issuer));
         Ok(issuer)
     }
 }

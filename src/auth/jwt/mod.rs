@@ -10,6 +10,7 @@ mod error;
 mod issuer;
 mod issuers;
 mod keys;
+mod resources;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -20,4 +21,5 @@ pub use authorizer::{JwtAuthorizer, Verified};
 pub use error::JwtError;
 pub use issuer::{Issuer, IssuerOptions};
 pub use issuers::{Issuers, JwtOptions};
+pub use resources::{Entered, Resources};
 pub use rules::{ClaimMatch, ClaimOperator, ClaimRule, ClaimValueType, JwtRules, RulesError};

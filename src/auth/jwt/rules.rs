@@ -11,6 +11,8 @@ pub struct JwtRules {
     /// Where the issuer describes itself: `…/.well-known/openid-configuration` or
     /// `…/.well-known/oauth-authorization-server…` (RFC 8414).
     pub discovery_url: Url,
+    /// What the issuer's document must call the issuer, to the letter, where that is not what the discovery URL says.
+    pub issuer: Option<String>,
     /// `aud` must have one of these; empty for no such check.
     pub allowed_audience: Vec<String>,
     /// `client_id`, or `azp` where there is none, must be one of these; empty for no such check.
@@ -84,6 +86,11 @@ pub enum RulesError {
          /.well-known/oauth-authorization-server in its path, without credentials, query and fragment"
     )]
     DiscoveryUrl,
+    /// The issuer's name.
+    #[error(
+        "issuer must be an https url, or an http one, of at most {MAX_VALUE} characters, without query and fragment"
+    )]
+    Issuer,
     /// Every token of the issuer would do.
     #[error(
         "at least one of allowedAudience, allowedClients, allowedScopes and customClaims is needed: without, every \
@@ -134,6 +141,7 @@ impl JwtRules {
     pub fn new(discovery_url: Url) -> Self {
         Self {
             discovery_url,
+            issuer: None,
             allowed_audience: Vec::new(),
             allowed_clients: Vec::new(),
             allowed_scopes: Vec::new(),
@@ -152,6 +160,9 @@ impl JwtRules {
     pub fn validate(&self) -> Result<(), RulesError> {
         if self.expected_issuer().is_none() {
             return Err(RulesError::DiscoveryUrl);
+        }
+        if self.issuer.as_deref().is_some_and(|issuer| !is_issuer(issuer)) {
+            return Err(RulesError::Issuer);
         }
         let mapped: Vec<String> =
             self.advertised_scope_mapping.iter().flat_map(|(from, to)| [from.clone(), to.clone()]).collect();
@@ -254,6 +265,13 @@ impl ClaimRule {
             _ => false,
         }
     }
+}
+
+/// RFC 8414, 2. A template, such as Entra's `{tenantid}`, is no URL that any token could have.
+fn is_issuer(text: &str) -> bool {
+    let plain =
+        |url: Url| matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.fragment().is_none();
+    text.len() <= MAX_VALUE && !text.contains(['{', '}']) && Url::parse(text).is_ok_and(plain)
 }
 
 /// RFC 6749, 3.3.

@@ -1,7 +1,7 @@
 //! AWS Signature Version 4: who calls the control plane or a gateway with `AWS_IAM`, and how the gateway signs its own
 //! calls to AWS-like services.
 //!
-//! [`verify`] decides about a request and touches neither network nor clock; [`ReplayGuard`] refuses what comes a second
+//! [`verify`] decides about a request and touches neither network nor clock, [`precheck`] about one whose body is still to come; [`ReplayGuard`] refuses what comes a second
 //! time. [`Verifier`] is both together. Derivation of keys and the signature itself are `aws-sigv4`'s; what is here is
 //! the strict reading of what a client presents, the canonical request of the receiving side, and the rules around it.
 //!
@@ -30,4 +30,4 @@ pub use presented::Form;
 pub use replay::{ReplayGuard, ReplaySettings};
 pub use sessiongate_targets::aws::{SignError, Signer, ToSign as Outbound, encode_path};
 pub use verifier::Verifier;
-pub use verify::{Policy, RequestParts, SERVICE, Verified, verify};
+pub use verify::{Policy, RequestParts, SERVICE, Verified, precheck, verify};

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::error::SigV4Error;
 use super::keys::AccessKeys;
 use super::replay::ReplayGuard;
-use super::verify::{Policy, RequestParts, Verified, verify};
+use super::verify::{Policy, RequestParts, Verified, precheck, verify};
 
 /// Verifies the requests of one door: the control plane, or the gateways with `AWS_IAM`. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -30,6 +30,17 @@ impl Verifier {
     #[must_use]
     pub fn keys(&self) -> &AccessKeys {
         &self.keys
+    }
+
+    /// Whether it is worth while to read the body of a request: see [`precheck`].
+    ///
+    /// # Errors
+    /// The same as [`Self::verify`] has.
+    pub fn precheck<'a, H>(&self, request: RequestParts<'a, H>, now: SystemTime) -> Result<(), SigV4Error>
+    where
+        H: IntoIterator<Item = (&'a str, &'a [u8])>,
+    {
+        precheck(&self.policy, request, now)
     }
 
     /// Decides about a request.

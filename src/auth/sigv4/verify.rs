@@ -85,23 +85,13 @@ where
 {
     let headers = Headers::collect(request.headers)?;
     let query = Query::parse(request.raw_query)?;
-    let presented = Presented::find(&headers, &query)?;
-    canonical::check_line(request.method, request.raw_path)?;
-    let credential = presented.credential()?;
-    let signed = presented.signed_headers()?;
-    let signature = presented.signature()?;
-
-    let date_time = instant::text(presented.signed_at);
-    policy.check_scope(credential.service, credential.region)?;
-    if !date_time.starts_with(credential.date) {
-        return Err(ScopeFault::Date.into());
-    }
-    let expires_at = policy.check_time(&presented, now)?;
-    check_authority(&headers, request.authority)?;
-    policy.check_signed(&headers, &signed, presented.date_header)?;
+    let line = (request.method, request.raw_path);
+    let read = Readable::new(policy, (&headers, &query), line, request.authority, now)?;
+    let Readable { presented, date_time, expires_at } = &read;
+    let (credential, signed, signature) =
+        (presented.credential()?, presented.signed_headers()?, presented.signature()?);
     let payload_hash = policy.payload_hash(presented.content_sha256.as_deref(), request.body)?;
 
-    let line = (request.method, request.raw_path);
     let canonical_hash = canonical::hash(line, &query, (&headers, &signed, request.authority), payload_hash.as_ref())?;
     let string_to_sign = format!(
         "AWS4-HMAC-SHA256\n{date_time}\n{}/{}/{}/aws4_request\n{canonical_hash}",
@@ -125,10 +115,60 @@ where
         caller,
         region: credential.region.into(),
         signed_at: presented.signed_at,
-        expires_at,
+        expires_at: *expires_at,
         form: presented.form,
         mark: u128::from_str_radix(&signature[..32], 16).map_err(|_| Malformed::Signature)?,
     })
+}
+
+/// Whether a request could have a right signature, before its body is there to see: all that [`verify`] refuses without
+/// the body and without the keys. `request.body` is not looked at. Known and unknown access keys are alike here.
+///
+/// # Errors
+/// The same as [`verify`] has.
+pub fn precheck<'a, H>(policy: &Policy, request: RequestParts<'a, H>, now: SystemTime) -> Result<(), SigV4Error>
+where
+    H: IntoIterator<Item = (&'a str, &'a [u8])>,
+{
+    let headers = Headers::collect(request.headers)?;
+    let query = Query::parse(request.raw_query)?;
+    let line = (request.method, request.raw_path);
+    Readable::new(policy, (&headers, &query), line, request.authority, now).map(drop)
+}
+
+/// A signature that is well formed, for this service, and in its time.
+struct Readable<'a> {
+    presented: Presented<'a>,
+    date_time: String,
+    expires_at: SystemTime,
+}
+
+// === impl Readable ===
+
+impl<'a> Readable<'a> {
+    fn new(
+        policy: &Policy,
+        (headers, query): (&Headers<'a>, &'a Query),
+        (method, raw_path): (&str, &str),
+        authority: &str,
+        now: SystemTime,
+    ) -> Result<Self, SigV4Error> {
+        let presented = Presented::find(headers, query)?;
+        canonical::check_line(method, raw_path)?;
+        let credential = presented.credential()?;
+        let signed = presented.signed_headers()?;
+        presented.signature()?;
+        let date_time = instant::text(presented.signed_at);
+        policy.check_scope(credential.service, credential.region)?;
+        if !date_time.starts_with(credential.date) {
+            return Err(ScopeFault::Date.into());
+        }
+        let expires_at = policy.check_time(&presented, now)?;
+        check_authority(headers, authority)?;
+        policy.check_signed(headers, &signed, presented.date_header)?;
+        policy.check_claim(presented.content_sha256.as_deref())?;
+        Ok(Self { presented, date_time, expires_at })
+    }
 }
 
 // === impl Policy ===
@@ -200,16 +240,26 @@ impl Policy {
         Ok(())
     }
 
-    /// What stands for the body in the canonical request.
-    fn payload_hash(&self, claimed: Option<&str>, body: &[u8]) -> Result<String, PayloadFault> {
+    /// Whether what is said of the body can be right.
+    fn check_claim(&self, claimed: Option<&str>) -> Result<(), PayloadFault> {
         match claimed {
-            None => Ok(canonical::sha256_hex(body)),
-            Some(UNSIGNED_PAYLOAD) if self.unsigned_payload => Ok(UNSIGNED_PAYLOAD.into()),
+            None => Ok(()),
+            Some(UNSIGNED_PAYLOAD) if self.unsigned_payload => Ok(()),
             Some(UNSIGNED_PAYLOAD) => Err(PayloadFault::Unsigned),
             Some(claimed) if claimed.starts_with("STREAMING-") => Err(PayloadFault::Streaming),
             Some(claimed) if claimed.len() != 64 || !claimed.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
                 Err(PayloadFault::NotAHash)
             }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// What stands for the body in the canonical request.
+    fn payload_hash(&self, claimed: Option<&str>, body: &[u8]) -> Result<String, PayloadFault> {
+        self.check_claim(claimed)?;
+        match claimed {
+            None => Ok(canonical::sha256_hex(body)),
+            Some(UNSIGNED_PAYLOAD) => Ok(UNSIGNED_PAYLOAD.into()),
             Some(claimed) if claimed.eq_ignore_ascii_case(&canonical::sha256_hex(body)) => Ok(claimed.into()),
             Some(_) => Err(PayloadFault::Differs),
         }

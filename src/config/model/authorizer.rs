@@ -29,6 +29,11 @@ pub enum Authorizer {
 pub struct JwtAuthorizer {
     /// The issuer's document: `…/.well-known/openid-configuration` or `…/.well-known/oauth-authorization-server`. Since 0.1.
     pub discovery_url: Endpoint,
+    /// What the document calls the issuer, to the letter. Only for issuers whose document is not below their own name, such as
+    /// Entra's for tokens of version 1: a document with another `issuer` than this, or without this key than its URL says, is
+    /// refused. Since 0.1.
+    #[serde(default)]
+    pub issuer: Option<String>,
     /// The token is for one of these (claim `aud`). Since 0.1.
     #[serde(default)]
     pub allowed_audience: Vec<String>,

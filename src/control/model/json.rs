@@ -14,7 +14,7 @@ pub(super) const NODES_MAX: usize = 100_000;
 
 /// Reads one value. Unlike `serde_json::from_slice` it refuses members that come twice: whoever reads the first and whoever reads
 /// the last would disagree about what was asked for.
-pub(super) fn parse(text: &[u8]) -> Result<Value, serde_json::Error> {
+pub(crate) fn parse(text: &[u8]) -> Result<Value, serde_json::Error> {
     let nodes = Cell::new(NODES_MAX);
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let value = Bounded { nodes: &nodes, depth: DEPTH_MAX }.deserialize(&mut deserializer)?;

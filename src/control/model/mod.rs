@@ -4,7 +4,7 @@
 //! bytes in, values or typed errors out.
 
 mod input;
-mod json;
+pub(crate) mod json;
 mod operation;
 mod pattern;
 mod project;

@@ -8,6 +8,7 @@ use sessiongate_actors::clock;
 use super::pages::Wanted;
 use super::{Control, digest, later_than, quota, same_parameters};
 use crate::control::declare::not_declared;
+use crate::control::error::FieldError;
 use crate::control::model::Input;
 use crate::control::objects::{Creation, GatewayObject, GatewayStatus, Members};
 use crate::control::tables::{Tags, Versioned};
@@ -15,14 +16,14 @@ use crate::control::worker::Work;
 use crate::control::{ControlError, ids, refuse, translate};
 
 impl Control {
-    pub(super) async fn create_gateway(&self, input: &Input<'_>) -> Result<Value, ControlError> {
+    pub(super) async fn create_gateway(&self, input: &Input<'_>, who: &str) -> Result<Value, ControlError> {
         let mut members = input.parameters();
         let parameters = digest(&members);
         let tags: Tags = members.remove("tags").and_then(|tags| serde_json::from_value(tags).ok()).unwrap_or_default();
         refused(refuse::gateway(&members))?;
         let writing = self.tables.lock().await;
         let token = input.client_token();
-        if let Some(known) = token.and_then(|token| self.tables.gateway_of_token(token)) {
+        if let Some(known) = token.and_then(|token| self.tables.gateway_of_token(who, token)) {
             same_parameters(known.object.creation.as_ref().map_or("", |known| &known.parameters), &parameters)?;
             return Ok(self.describe(&known.object));
         }
@@ -32,6 +33,7 @@ impl Control {
                 message: format!("there is a gateway `{name}` already: choose another name, or update that one"),
             });
         }
+        self.domains_fit(None, &members)?;
         if self.tables.count_gateways() >= self.quotas.gateways as usize {
             return Err(quota("gateways", self.quotas.gateways, "gateways"));
         }
@@ -46,7 +48,7 @@ impl Control {
             status_reasons: Vec::new(),
             created_at: now,
             updated_at: now,
-            creation: token.map(|token| Creation { token: token.to_owned(), parameters }),
+            creation: token.map(|token| Creation { principal: who.to_owned(), token: token.to_owned(), parameters }),
         };
         translate::gateway(&object, &object.input)?;
         let arn = self.account.gateway_arn(&object.id);
@@ -78,6 +80,7 @@ impl Control {
             let message = format!("cannot change: it is `{}`", known.object.name());
             return Err(ControlError::field("name", message));
         }
+        self.domains_fit(Some(&known.object), &members)?;
         self.targets_fit(&known.object.id, &members)?;
         let permit = self.reserve()?;
         let object = GatewayObject {
@@ -113,6 +116,43 @@ impl Control {
         let object = self.tables.update_gateway(&writing, known.version, object).await?;
         permit.send(Work::Gateway(object.id.clone()));
         Ok(self.describe(&object))
+    }
+
+    /// The domains of a gateway must be its own: whoever has a domain gets what is sent there, credentials of callers too.
+    /// `own`: the gateway itself, where it is there already.
+    fn domains_fit(&self, own: Option<&GatewayObject>, members: &Members) -> Result<(), ControlError> {
+        let wanted = domains(members);
+        let addresses = self.runtime.addresses();
+        let wrong = wanted.iter().filter_map(|(path, domain)| {
+            addresses.refuses_domain(domain).map(|why| FieldError::new(path.clone(), why))
+        });
+        refused(wrong.collect())?;
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let (id, name) = (own.map(|own| own.id.as_str()), own.map(|own| own.served_as()));
+        let has = |members: &Members| {
+            let theirs = domains(members);
+            wanted.iter().find(|(_, domain)| theirs.iter().any(|(_, their)| their == domain)).map(|(_, domain)| domain)
+        };
+        // What is served counts beside what is asked for: a change may still be under way, or have failed.
+        let rows = self.tables.gateways(None, usize::MAX);
+        let others = rows.iter().map(|row| &row.object).filter(|other| Some(other.id.as_str()) != id);
+        let mut taken = others.flat_map(|other| [Some(&other.input), other.active.as_ref()]).flatten().find_map(has);
+        // The file may declare what the control plane could not store.
+        let table = self.runtime.table();
+        for served in table.iter().filter(|served| Some(&*served.gateway.name) != name) {
+            let theirs = wanted.iter().find(|(_, domain)| served.hosts.iter().any(|host| **host == **domain));
+            taken = taken.or(theirs.map(|(_, domain)| domain));
+        }
+        match taken {
+            None => Ok(()),
+            Some(domain) => Err(ControlError::Conflict {
+                message: format!(
+                    "another gateway has the domain `{domain}`: choose another, or take it away from that one"
+                ),
+            }),
+        }
     }
 
     /// The targets of a gateway must still be allowed with its new members.
@@ -154,6 +194,15 @@ impl Control {
     }
 }
 
+/// The domains among a gateway's members: where each stands, and itself in lower case.
+fn domains(members: &Members) -> Vec<(String, String)> {
+    let Some(domains) = members.get("domainOverride") else { return Vec::new() };
+    let default = domains["default"].as_str().map(|one| ("domainOverride.default".to_owned(), one));
+    let others = domains["alternateDomains"].as_array().into_iter().flatten().enumerate();
+    let others = others.filter_map(|(at, one)| Some((format!("domainOverride.alternateDomains[{at}]"), one.as_str()?)));
+    default.into_iter().chain(others).map(|(path, domain)| (path, domain.to_ascii_lowercase())).collect()
+}
+
 /// Whether a gateway with these members keeps sessions.
 pub(super) fn keeps_sessions(members: &Members) -> bool {
     members.get("protocolConfiguration").is_some_and(|one| one["mcp"].get("sessionConfiguration").is_some())
@@ -174,6 +223,6 @@ fn settled(known: &Versioned<GatewayObject>) -> Result<(), ControlError> {
 }
 
 /// The error for members that cannot be honoured.
-pub(super) fn refused(wrong: Vec<crate::control::error::FieldError>) -> Result<(), ControlError> {
+pub(super) fn refused(wrong: Vec<FieldError>) -> Result<(), ControlError> {
     if wrong.is_empty() { Ok(()) } else { Err(ControlError::fields(wrong)) }
 }

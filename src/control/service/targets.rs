@@ -17,7 +17,7 @@ use crate::control::worker::Work;
 use crate::control::{ControlError, ids, refuse, schema, translate};
 
 impl Control {
-    pub(super) async fn create_target(&self, input: &Input<'_>) -> Result<Value, ControlError> {
+    pub(super) async fn create_target(&self, input: &Input<'_>, who: &str) -> Result<Value, ControlError> {
         let mut members = input.parameters();
         let parameters = digest(&members);
         let writing = self.tables.lock().await;
@@ -26,7 +26,7 @@ impl Control {
         let id = &gateway.object.id;
         self.check(&gateway.object, &members)?;
         let token = input.client_token();
-        if let Some(known) = token.and_then(|token| self.tables.target_of_token(id, token)) {
+        if let Some(known) = token.and_then(|token| self.tables.target_of_token(id, who, token)) {
             same_parameters(known.object.creation.as_ref().map_or("", |known| &known.parameters), &parameters)?;
             return Ok(known.object.describe(&self.account.gateway_arn(id)));
         }
@@ -57,7 +57,7 @@ impl Control {
             created_at: now,
             updated_at: now,
             last_synchronized_at: None,
-            creation: token.map(|token| Creation { token: token.to_owned(), parameters }),
+            creation: token.map(|token| Creation { principal: who.to_owned(), token: token.to_owned(), parameters }),
         };
         translate::target(&object, &object.input, None)?;
         let object = self.tables.create_target(&writing, object).await?;

@@ -15,7 +15,7 @@ use crate::error::TargetError;
 use crate::guard::Refused;
 use crate::handshake::words;
 use crate::link::LinkLimits;
-use crate::passed::{PassNames, Passed};
+use crate::passed::{PassNames, Passed, VIA};
 use crate::secret::SecretHeaders;
 
 pub(crate) static SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -41,6 +41,8 @@ pub(crate) struct Endpoint {
     pub(crate) clients: HttpClients,
     /// What passes to it from clients, and back.
     pub(crate) pass: Option<Box<PassNames>>,
+    /// What the one who asks is called in [`VIA`].
+    pub(crate) via: Option<Box<str>>,
 }
 
 /// What a body is.
@@ -49,6 +51,14 @@ pub(crate) enum BodyKind {
     Json,
     EventStream,
     Other,
+}
+
+/// The header that says through which gateways a request came, this one last.
+fn through(passed: Option<&Passed>, own: &str) -> Option<HeaderValue> {
+    match passed.and_then(Passed::via) {
+        Some(before) => HeaderValue::from_str(&format!("{before}, {own}")).ok(),
+        None => HeaderValue::from_str(own).ok(),
+    }
 }
 
 // === impl Endpoint ===
@@ -84,12 +94,18 @@ impl Endpoint {
     }
 
     async fn execute(&self, mut request: Request, passed: Option<&Passed>) -> Result<Response, TargetError> {
-        let Some((names, passed)) = self.pass.as_deref().zip(passed) else {
+        let pass = self.pass.as_deref().zip(passed);
+        if let Some((names, passed)) = pass {
+            let mut url = request.url().clone();
+            names.put(passed, &mut url, request.headers_mut());
+            *request.url_mut() = url;
+        }
+        if let Some(via) = self.via.as_deref().and_then(|own| through(passed, own)) {
+            request.headers_mut().insert(VIA, via);
+        }
+        let Some((names, passed)) = pass else {
             return self.clients.get().execute(request).await.map_err(send_error);
         };
-        let mut url = request.url().clone();
-        names.put(passed, &mut url, request.headers_mut());
-        *request.url_mut() = url;
         let answer = self.clients.get().execute(request).await.map_err(send_error)?;
         names.note(passed, answer.headers());
         Ok(answer)

@@ -64,6 +64,8 @@ pub struct HttpTargetOptions {
     pub known: Option<Revision>,
     /// What passes to it from clients, and back.
     pub pass: PassNames,
+    /// What the one who asks is called in [`VIA`](crate::VIA); none says nothing there.
+    pub via: Option<Box<str>>,
 }
 
 /// An MCP server behind a URL.
@@ -89,13 +91,13 @@ impl HttpTarget {
     /// # Errors
     /// [`TargetError::AddressRefused`] for a scheme, credentials or an address in the URL that targets may not have.
     pub fn new(options: HttpTargetOptions, clients: HttpClients) -> Result<Self, TargetError> {
-        let HttpTargetOptions { name, mut url, transport, headers, limits, era, known, pass } = options;
+        let HttpTargetOptions { name, mut url, transport, headers, limits, era, known, pass, via } = options;
         clients.check_url(&url)?;
         url.set_fragment(None);
         let era = if transport == Transport::Sse { TargetEra::Legacy } else { era };
         let detection = Arc::new(Detection::new(&name, era, known, HORIZON, PATIENCE));
         let pass = (!pass.is_empty()).then(|| Box::new(pass));
-        let endpoint = Arc::new(Endpoint { name: name.as_str().into(), url, headers, limits, clients, pass });
+        let endpoint = Arc::new(Endpoint { name: name.as_str().into(), url, headers, limits, clients, pass, via });
         let exchange = Arc::new(HttpExchange::new(Arc::clone(&endpoint), Arc::clone(&detection)));
         let modern = ModernTarget::new(name, exchange);
         Ok(Self { endpoint, transport, found_sse: AtomicBool::new(false), detection, modern })

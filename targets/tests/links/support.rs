@@ -146,7 +146,7 @@ pub fn target_that_passes(
     let clients = HttpClients::new(HttpOptions { policy, connect: Duration::from_secs(3), ..HttpOptions::default() })?;
     let headers = SecretHeaders::new([("x-team".to_owned(), "cart".to_owned())]).unwrap();
     HttpTarget::new(
-        HttpTargetOptions { name: "cart".into(), url, transport, headers, limits, era, known: None, pass },
+        HttpTargetOptions { name: "cart".into(), url, transport, headers, limits, era, known: None, pass, via: None },
         clients,
     )
 }

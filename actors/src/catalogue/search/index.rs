@@ -109,7 +109,11 @@ impl Index {
                 Word { parts, .. } => parts,
             };
             for part in parts {
-                if is_idle(&part) { idle.insert(part) } else { terms.insert(part) };
+                if is_idle(&part) {
+                    idle.insert(part)
+                } else {
+                    terms.insert(part)
+                };
             }
         }
         if terms.is_empty() { idle } else { terms }
@@ -147,8 +151,7 @@ impl Index {
 
 /// The places with the highest scores above 0, best first, at most so many; equal ones in the order of the tools.
 pub fn best(scores: &[f32], most: usize) -> Vec<u32> {
-    let mut found: Vec<(f32, u32)> =
-        scores.iter().copied().zip(0u32..).filter(|(score, _)| *score > 0.0).collect();
+    let mut found: Vec<(f32, u32)> = scores.iter().copied().zip(0u32..).filter(|(score, _)| *score > 0.0).collect();
     let order = |a: &(f32, u32), b: &(f32, u32)| match b.0.total_cmp(&a.0) {
         Ordering::Equal => a.1.cmp(&b.1),
         unequal => unequal,

@@ -35,7 +35,9 @@ pub enum SearchError {
     #[error("`params.arguments.query` is empty: say there what the tools should do")]
     Empty,
     /// There is too much in it.
-    #[error("`params.arguments.query` is too long (limit {LONGEST_QUERY} bytes): say in a few words what the tools should do")]
+    #[error(
+        "`params.arguments.query` is too long (limit {LONGEST_QUERY} bytes): say in a few words what the tools should do"
+    )]
     TooLong,
 }
 

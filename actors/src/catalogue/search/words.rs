@@ -158,7 +158,9 @@ mod tests {
             let stems: Vec<_> = same.iter().map(|word| stem(word)).collect();
             assert!(stems.iter().all(|one| *one == stems[0]), "{stems:?}");
         }
-        for (a, b) in [("data", "date"), ("string", "str"), ("status", "statu"), ("feed", "fe"), ("ping", "p"), ("s3", "s")] {
+        for (a, b) in
+            [("data", "date"), ("string", "str"), ("status", "statu"), ("feed", "fe"), ("ping", "p"), ("s3", "s")]
+        {
             assert_ne!(stem(a), stem(b), "{a} {b}");
         }
     }

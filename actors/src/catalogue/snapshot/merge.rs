@@ -48,7 +48,11 @@ pub(super) fn merge(gateway: &GatewaySettings, targets: &[TargetState], live: &[
                     Some(Cow::Borrowed(_)) | None => (uncut, None),
                 };
                 if gateway.search && kind == ListKind::Tools && exposed == search::TOOL {
-                    tracing::warn!(target_name = &**target, name, "dropped a tool with the name of the gateway's search");
+                    tracing::warn!(
+                        target_name = &**target,
+                        name,
+                        "dropped a tool with the name of the gateway's search"
+                    );
                     continue;
                 }
                 if !seen.insert(exposed.clone()) {

@@ -6,7 +6,7 @@ use url::Url;
 
 use super::server::{Answer, PIECE, Server};
 use super::support::{DISCOVERY, ISSUER, JWKS, Key, NOW, World, claims, jwks, metadata, outbound, rules};
-use crate::auth::jwt::{Issuers, JwtError, JwtOptions};
+use crate::auth::jwt::{Issuers, JwtError, JwtOptions, JwtRules, RulesError};
 
 /// What the operator reads when a good token cannot be checked.
 async fn detail(world: &World) -> String {
@@ -59,6 +59,8 @@ async fn a_discovery_name_that_resolves_to_a_private_address_is_refused() {
     }
     assert_eq!(server.all_hits(), 0);
     // Where the operator opened the network, the same works, over plain HTTP, too.
+    server.answer(DISCOVERY, Answer::Json(json!({"issuer": here, "jwks_uri": format!("{here}{JWKS}")})));
+    let token = key.token(&json!({"alg": "ES256", "kid": "k1"}), &claims(&json!({"iss": here})));
     assert_eq!(direct(&format!("{here}{DISCOVERY}"), &["127.0.0.0/8", "::1/128"], &token).await, Ok(()));
 }
 
@@ -197,14 +199,60 @@ async fn an_issuer_that_nobody_listens_for_is_unavailable() {
     assert!(error.detail().unwrap().contains("could not be reached"), "{error:?}");
 }
 
+/// A discovery document with another issuer than its URL says, and what becomes of a token of that issuer.
+async fn of_another_issuer(said: &str) -> (World, String) {
+    let world = World::new().await;
+    let mut document = metadata(&format!("{ISSUER}{JWKS}"));
+    document["issuer"] = said.into();
+    world.server.answer(DISCOVERY, Answer::Json(document));
+    let token = world.token_with(&json!({"iss": said}));
+    (world, token)
+}
+
+#[tokio::test]
+async fn a_document_for_another_issuer_than_its_url_says_is_refused() {
+    for said in
+        ["https://issuer.example/realm", "https://evil.example", "http://issuer.example", "https://issuer.exampl"]
+    {
+        let (world, token) = of_another_issuer(said).await;
+        let error = world.authorizer().verify(&token, NOW).await.unwrap_err();
+        assert_eq!((error.status(), error.code()), (503, "issuer_unavailable"), "{said}");
+        assert!(error.detail().unwrap().contains(said), "{error:?}");
+        assert_eq!(world.server.hits(JWKS), 0, "its keys are nobody's");
+    }
+    // Discovery takes a slash off the end of an issuer's name (OpenID Connect Discovery, 4.1): Auth0's have one.
+    let (world, token) = of_another_issuer("https://issuer.example/").await;
+    assert!(world.authorizer().verify(&token, NOW).await.is_ok());
+}
+
+#[tokio::test]
+async fn the_operator_may_say_what_the_issuer_is_called() {
+    const NAME: &str = "https://sts.example/tenant/";
+    let (world, token) = of_another_issuer(NAME).await;
+    let named = |issuer: &str| {
+        let rules = JwtRules { issuer: Some(issuer.to_owned()), ..rules() };
+        world.issuers.authorizer(rules).unwrap()
+    };
+    assert_eq!(&*named(NAME).verify(&token, NOW).await.unwrap().issuer, NAME);
+    // Who has the same document and did not say so does not profit; nor is a slash overlooked where the name is said.
+    for authorizer in [world.authorizer(), named("https://sts.example/tenant"), named(ISSUER)] {
+        let error = authorizer.verify(&token, NOW).await.unwrap_err();
+        assert!(error.detail().unwrap().contains("`issuer`"), "{error:?}");
+    }
+    for wrong in ["sts", "", "https://login.example/{tenantid}/v2.0", "https://a.example/?x", "ftp://a.example"] {
+        let rules = JwtRules { issuer: Some(wrong.to_owned()), ..rules() };
+        assert_eq!(rules.validate(), Err(RulesError::Issuer), "{wrong}");
+    }
+}
+
 #[tokio::test]
 async fn an_issuer_is_named_by_its_document_and_before_that_by_its_url() {
     let world = World::new().await;
     let mut document = metadata(&format!("{ISSUER}{JWKS}"));
-    document["issuer"] = "https://issuer.example/realm".into();
     world.server.answer(DISCOVERY, Answer::Status(500));
     let authorizer = world.authorizer();
     assert_eq!(&*authorizer.authorization_server(NOW).await, ISSUER);
+    document["issuer"] = "https://issuer.example/".into();
     world.server.answer(DISCOVERY, Answer::Json(document));
-    assert_eq!(&*authorizer.authorization_server(super::support::after(60)).await, "https://issuer.example/realm");
+    assert_eq!(&*authorizer.authorization_server(super::support::after(60)).await, "https://issuer.example/");
 }

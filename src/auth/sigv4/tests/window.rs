@@ -53,6 +53,32 @@ fn a_presigned_request_counts_as_long_as_it_says() {
     }
 }
 
+#[test]
+fn before_the_body_is_there_all_is_checked_that_needs_no_key() {
+    let before = |vector: &Vector, at| precheck(&Policy::default(), RequestParts { body: &[], ..vector.parts() }, at);
+    for vector in &file().vectors {
+        match vector.verify() {
+            Ok(_) => assert_eq!(before(vector, now()), Ok(()), "{}", vector.name),
+            // What needs the key or the body comes later.
+            Err(SigV4Error::Mismatch { .. } | SigV4Error::UnknownKey { .. } | SigV4Error::SessionToken(_)) => {
+                assert_eq!(before(vector, now()), Ok(()), "{}", vector.name);
+            }
+            Err(SigV4Error::Payload(PayloadFault::Differs) | SigV4Error::AbsentHeader(_)) => {
+                assert_eq!(before(vector, now()), Ok(()), "{}", vector.name);
+            }
+            Err(error) => assert_eq!(before(vector, now()), Err(error), "{}", vector.name),
+        }
+    }
+    for vector in accepted() {
+        let unknown = vector.with_signature(&vector.access_key_id, "AKIDNOBODYKNOWSIT");
+        assert_eq!(before(&unknown, now()), Ok(()), "{}: keys are alike", vector.name);
+        let late = before(&vector, now() + 200 * MINUTE).unwrap_err();
+        assert!(matches!(late, SigV4Error::Expired { .. } | SigV4Error::Scope(_)), "{}: {late:?}", vector.name);
+        let elsewhere = vector.with_signature("bedrock-agentcore", "s3");
+        assert!(matches!(before(&elsewhere, now()), Err(SigV4Error::Scope(_))), "{}", vector.name);
+    }
+}
+
 fn guarded(settings: ReplaySettings) -> (Verifier, Arc<ReplayGuard>) {
     let guard = Arc::new(ReplayGuard::new(settings));
     (Verifier::new(Arc::new(keys()), Policy::default(), Some(guard.clone())), guard)

@@ -1,0 +1,85 @@
+//! The URLs of all gateways of the process, so that a token for one of them does not open another (RFC 8707, 2; MCP
+//! authorization, token audience binding).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use url::Url;
+
+use crate::auth::resource_metadata::canonical;
+
+/// The URLs of all gateways of the process.
+#[derive(Debug, Default)]
+pub struct Resources {
+    /// How many have entered each: while a gateway changes it is there twice.
+    urls: RwLock<HashMap<String, usize>>,
+}
+
+/// The URLs of one gateway, which are known for as long as this is kept.
+#[derive(Debug)]
+pub struct Entered {
+    all: Arc<Resources>,
+    urls: Vec<String>,
+}
+
+// === impl Resources ===
+
+impl Resources {
+    /// Makes URLs known, in their canonical form.
+    pub fn enter(self: &Arc<Self>, urls: Vec<String>) -> Entered {
+        let mut known = self.urls.write();
+        for url in &urls {
+            *known.entry(url.clone()).or_default() += 1;
+        }
+        drop(known);
+        Entered { all: self.clone(), urls }
+    }
+
+    /// Whether an audience is the URL of a gateway, and of none that has the URLs `own`.
+    pub(super) fn names_other(&self, audience: &str, own: &[String]) -> bool {
+        let url = Url::parse(audience).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        url.map(|url| canonical(&url)).is_some_and(|url| !own.contains(&url) && self.urls.read().contains_key(&url))
+    }
+}
+
+// === impl Entered ===
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let mut known = self.all.urls.write();
+        for url in &self.urls {
+            if let Some(count) = known.get_mut(url) {
+                *count -= 1;
+                if *count == 0 {
+                    known.remove(url);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_known_as_long_as_a_gateway_has_them() {
+        let (all, own) = (Arc::new(Resources::default()), vec!["https://gw.example/a".to_owned()]);
+        let url = || vec!["https://gw.example/b".to_owned()];
+        let _own = all.enter(own.clone());
+        let names = |audience: &str| all.names_other(audience, &own);
+        assert!(!names("https://gw.example/b"));
+        let (first, second) = (all.enter(url()), all.enter(url()));
+        for other in ["https://gw.example/b", "https://GW.example:443/b/", "https://gw.example/b?x#y"] {
+            assert!(names(other), "{other}");
+        }
+        for not in ["https://gw.example/a/", "https://gw.example/b/c", "http://gw.example/b", "/b", "b", ""] {
+            assert!(!names(not), "{not}");
+        }
+        drop(first);
+        assert!(names("https://gw.example/b"));
+        drop(second);
+        assert!(!names("https://gw.example/b"));
+    }
+}

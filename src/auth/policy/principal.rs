@@ -1,0 +1,92 @@
+//! Whom a statement is about.
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{PolicyError, strings};
+
+/// `Principal` or `NotPrincipal` as it is written.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum WrittenPrincipal {
+    Word(String),
+    Kinds(Map<String, Value>),
+}
+
+// === impl WrittenPrincipal ===
+
+impl WrittenPrincipal {
+    pub fn arns(self) -> Result<Vec<String>, PolicyError> {
+        let kinds = match self {
+            Self::Word(word) if word == "*" => return Ok(vec![word]),
+            Self::Word(word) => {
+                return Err(PolicyError::Form(format!("`Principal` is `{word}`: it is `*` or a mapping")));
+            }
+            Self::Kinds(kinds) => kinds,
+        };
+        let mut all = Vec::new();
+        for (kind, value) in kinds {
+            if kind != "AWS" {
+                return Err(PolicyError::NotOffered(format!("a principal of the kind `{kind}`")));
+            }
+            all.extend(strings(&value, "Principal.AWS")?);
+        }
+        if all.is_empty() {
+            return Err(PolicyError::Form("`Principal` names nobody".into()));
+        }
+        // Nobody would be meant by it: a statement that denies would deny nobody.
+        match all.iter().find(|text| !can_be(text)) {
+            None => Ok(all),
+            Some(text) => Err(PolicyError::Form(format!(
+                "the principal `{text}` is neither `*` nor the twelve digits of an account nor, without wildcards, the \
+                 ARN of a user, a role, a session of a role or the root of an account"
+            ))),
+        }
+    }
+}
+
+/// Whether a principal with this ARN is one of those that the pattern stands for: `*`, an ARN, an account, or the root of an
+/// account, which stands for everyone in it.
+pub(super) fn is_principal(pattern: &str, principal: &str) -> bool {
+    if pattern == "*" || (!principal.is_empty() && pattern == principal) {
+        return true;
+    }
+    let of = match pattern.strip_suffix(":root") {
+        Some(arn) => account(arn),
+        None => is_account(pattern).then_some(pattern),
+    };
+    of.is_some() && of == account(principal)
+}
+
+/// The account in an ARN.
+pub fn account(arn: &str) -> Option<&str> {
+    arn.strip_prefix("arn:")?.split(':').nth(3).filter(|account| !account.is_empty())
+}
+
+/// Whether a pattern is in a form in which somebody can be meant.
+fn can_be(pattern: &str) -> bool {
+    if pattern == "*" || is_account(pattern) {
+        return true;
+    }
+    let parts: Vec<&str> = pattern.splitn(6, ':').collect();
+    let &["arn", partition, service, "", account, name] = parts.as_slice() else { return false };
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/_+=,.@-".contains(&byte);
+    let mut words = name.split('/');
+    let kind = words.next().unwrap_or_default();
+    let words: Vec<&str> = words.collect();
+    let named = !words.is_empty() && words.iter().all(|word| !word.is_empty());
+    !partition.is_empty()
+        && partition.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && is_account(account)
+        && name.bytes().all(plain)
+        && match (service, kind) {
+            ("iam", "root") => words.is_empty(),
+            ("iam", "user" | "role") => named,
+            ("sts", "assumed-role") => named && words.len() == 2,
+            _ => false,
+        }
+}
+
+fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
+}
