@@ -19,8 +19,8 @@ use sessiongate_targets::{
     TargetError, Transport, Welcome,
 };
 
-use crate::config::{self, Config, GatewayConfig, McpConfig, Pass, TargetConfig};
 use super::via;
+use crate::config::{self, Config, GatewayConfig, McpConfig, Pass, TargetConfig};
 use crate::http::StreamTiming;
 
 /// What a client is told to wait, where the configuration does not say.
@@ -216,7 +216,12 @@ impl Builder {
         Ok(clients)
     }
 
-    fn make(&mut self, config: &Config, target: &TargetConfig, gateway: Option<&str>) -> Result<Arc<dyn Target>, TargetError> {
+    fn make(
+        &mut self,
+        config: &Config,
+        target: &TargetConfig,
+        gateway: Option<&str>,
+    ) -> Result<Arc<dyn Target>, TargetError> {
         match &target.mcp {
             McpConfig::Http(http) => {
                 let clients = self.clients(&config.allow_private_networks, target.connect_timeout)?;

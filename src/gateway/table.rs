@@ -41,8 +41,8 @@ impl Table {
         let mut table = Self { addresses, ..Self::default() };
         for served in gateways {
             let created = served.origin == Origin::Control;
-            let own = |host: &&str| !created || table.addresses.refuses_domain(host).is_none();
-            for host in served.hosts.iter().filter(own) {
+            let own = |host: &str| !created || table.addresses.refuses_domain(host).is_none();
+            for host in served.hosts.iter().filter(|host| own(host)) {
                 table.by_host.entry(host.clone()).or_insert_with(|| served.clone());
             }
             if created {

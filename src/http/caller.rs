@@ -88,7 +88,18 @@ impl<'a> Caller<'a> {
     /// A request of somebody who is known.
     pub fn new(runtime: &'a Runtime, gateway: Arc<Served>, identity: Identity, request: &'a HttpRequest) -> Self {
         let Identity { principal, until, body, .. } = identity;
-        Self { runtime, gateway, principal, until, body, request, changed: None, rewritten: false, passed: None, via: None }
+        Self {
+            runtime,
+            gateway,
+            principal,
+            until,
+            body,
+            request,
+            changed: None,
+            rewritten: false,
+            passed: None,
+            via: None,
+        }
     }
 }
 

@@ -1,7 +1,5 @@
 //! An endpoint: every request that is not for a page of the gateway itself.
 
-use std::sync::Arc;
-
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
@@ -26,7 +24,7 @@ pub async fn serve(
     let own = |host: &str| {
         let table = runtime.table();
         let named = table.at_host(host);
-        named.zip(found.as_ref()).is_some_and(|(named, found)| Arc::ptr_eq(named, &found.served))
+        named.zip(found.as_ref()).is_some_and(|(named, found)| named.gateway.name == found.served.gateway.name)
     };
     runtime.guard().check(&request, own)?;
     if runtime.is_shutting_down() {

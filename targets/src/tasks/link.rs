@@ -24,8 +24,6 @@ const SPARE: Duration = Duration::from_secs(60);
 /// Between two requests for the same answer, where the target names no time, and its bounds where it does.
 const PAUSE: Duration = Duration::from_secs(1);
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
-/// How many of our own requests for a call are not for its result.
-const OTHERS: i64 = 2;
 /// Whoever cancels waits no longer for the target to take note.
 const CANCEL_TIME: Duration = Duration::from_secs(10);
 
@@ -49,10 +47,7 @@ enum Sent {
 
 /// What becomes of a notification that cancels.
 enum Cancelled {
-    Task {
-        call: i64,
-        task: Box<str>,
-    },
+    Task(Box<str>),
     /// The target knows the request under another id.
     Request(Bytes),
 }
@@ -154,27 +149,27 @@ impl TaskLink {
         deadline: Instant,
     ) -> Result<CallReply, TargetError> {
         let pause = poll_ms.map_or(PAUSE, |poll| Duration::from_millis(poll).clamp(PAUSES.0, PAUSES.1));
-        let last = place.request.and_then(super::call_of).map(|(_, number)| number);
-        // No id is used twice; a stream that is taken up has the one that it began with.
-        let mut number = last.map_or(0, |last| if place.event.is_some() { last } else { last + 1 });
-        let mut broke = last.is_some();
+        let mut broke = place.request.is_some();
+        let mut tries = 0;
         loop {
-            let id = own_id(call, number);
-            self.sink.running.ask(call, id);
-            let asked = match place.event.take() {
-                Some(event) => self.link.resume(id, &event, deadline).await,
+            let asked = match place.event.take().zip(place.request) {
+                Some((event, request)) => {
+                    self.sink.running.ask(call, request);
+                    self.link.resume(request, &event, deadline).await
+                }
                 None => {
+                    let id = own_id();
+                    self.sink.running.ask(call, id);
                     let body = jsonrpc::request(&RequestId::integer(id), RESULT, Some(params));
                     self.ask(id, body, passed, deadline).await
                 }
             };
-            number += 1;
+            tries += 1;
             broke |= matches!(asked, Err(TargetError::OutcomeUnknown { .. }));
-            // The last numbers are for other requests.
             if let Err(error) = &asked
                 && broke
                 && may_pass(error)
-                && number < REQUESTS - OTHERS
+                && tries < REQUESTS
                 && Instant::now() + pause < deadline
             {
                 tracing::debug!(error = error.code(), "the stream of a task's result broke; it is asked for again");
@@ -194,7 +189,8 @@ impl TaskLink {
 
     /// Some servers say in the task alone why there is no result.
     async fn empty(&self, call: i64, task: &str, passed: Option<&Arc<Passed>>, deadline: Instant) -> CallReply {
-        let id = own_id(call, REQUESTS - 2);
+        let id = own_id();
+        self.sink.running.ask(call, id);
         let body = jsonrpc::request(&RequestId::integer(id), "tasks/get", Some(&tasks::params(task)));
         let shown = self.ask(id, body, passed, deadline).await;
         let words = match shown {
@@ -206,8 +202,8 @@ impl TaskLink {
         as_answer(call, ResponseBody::Result(RawJson::from_serialize(&result).unwrap_or(RawJson::EMPTY_OBJECT)))
     }
 
-    async fn cancel(&self, call: i64, task: &str, deadline: Instant) {
-        let id = own_id(call, REQUESTS - 1);
+    async fn cancel(&self, task: &str, deadline: Instant) {
+        let id = own_id();
         let body = jsonrpc::request(&RequestId::integer(id), "tasks/cancel", Some(&tasks::params(task)));
         let deadline = deadline.min(Instant::now() + CANCEL_TIME);
         if let Err(error) = until(deadline, self.link.call(id, body, deadline)).await {
@@ -228,7 +224,7 @@ impl TaskLink {
         let call = meta::request_id_of(params).ok()?.as_i64()?;
         let run = self.sink.running.end(call)?;
         if !run.watched {
-            return Some(Cancelled::Task { call, task: run.task });
+            return Some(Cancelled::Task(run.task));
         }
         let params = meta::with_request_id(params, &RequestId::integer(run.request?)).ok()?;
         Some(Cancelled::Request(jsonrpc::notification(&note.method, Some(&params))))
@@ -267,8 +263,8 @@ impl Link for TaskLink {
 
     async fn post(&self, body: Bytes, deadline: Instant) -> Result<(), TargetError> {
         match self.cancelled(&body) {
-            Some(Cancelled::Task { call, task }) => {
-                self.cancel(call, &task, deadline).await;
+            Some(Cancelled::Task(task)) => {
+                self.cancel(&task, deadline).await;
                 Ok(())
             }
             Some(Cancelled::Request(body)) => self.link.post(body, deadline).await,

@@ -14,8 +14,10 @@ mod sink;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use sessiongate_protocol::Revision;
@@ -40,23 +42,35 @@ pub struct Tasks {
     sink: Arc<TaskSink>,
 }
 
-/// The calls of one link that run as tasks, or wait for one, by their ids.
+/// The calls of one link that run as tasks, or wait for one.
 #[derive(Default)]
-struct Running(Mutex<BTreeMap<i64, Run>>);
+struct Running(Mutex<Runs>);
+
+#[derive(Default)]
+struct Runs {
+    /// By the ids of the calls.
+    calls: BTreeMap<i64, Run>,
+    /// The calls by the ids of our last requests for them.
+    requests: HashMap<i64, i64>,
+}
 
 /// One of them.
 struct Run {
     task: Box<str>,
     /// The client has its handle: see [`Place::watched`].
     watched: bool,
-    /// Our last `tasks/result` for it; none before the first.
+    /// Our last request for it; none before the first.
     request: Option<i64>,
 }
 
-/// Requests of our own for one call: most are for its result, the last cancels it.
-const REQUESTS: i64 = 64;
+/// How often one process asks for the result of one call.
+const REQUESTS: u32 = 62;
 /// Calls that are remembered so that they can be cancelled. Those that nobody waits for any more are among them.
-const MAX_RUNNING: usize = 512;
+const MAX_RUNNING: usize = 4096;
+/// Where our own ids begin, in milliseconds since 1970.
+const ID_EPOCH: u64 = 1_735_689_600_000;
+/// The last of them in this process.
+static LAST_ID: AtomicI64 = AtomicI64::new(0);
 
 // === impl Tasks ===
 
@@ -84,36 +98,51 @@ impl Tasks {
 
 impl Running {
     fn begin(&self, call: i64, place: &Place) {
-        let mut running = self.0.lock();
-        running.insert(call, Run { task: place.task.clone(), watched: place.watched, request: place.request });
-        if running.len() > MAX_RUNNING {
-            running.pop_first();
+        let mut runs = self.0.lock();
+        runs.remove(call);
+        runs.calls.insert(call, Run { task: place.task.clone(), watched: place.watched, request: None });
+        if runs.calls.len() > MAX_RUNNING
+            && let Some(oldest) = runs.calls.keys().next().copied()
+        {
+            runs.remove(oldest);
         }
     }
 
+    /// This request is sent for the call, and no earlier one any more.
     fn ask(&self, call: i64, request: i64) {
-        if let Some(run) = self.0.lock().get_mut(&call) {
-            run.request = Some(request);
+        let runs = &mut *self.0.lock();
+        let Some(run) = runs.calls.get_mut(&call) else { return };
+        if let Some(earlier) = run.request.replace(request) {
+            runs.requests.remove(&earlier);
         }
+        runs.requests.insert(request, call);
     }
 
     fn end(&self, call: i64) -> Option<Run> {
-        self.0.lock().remove(&call)
+        self.0.lock().remove(call)
     }
 
     fn is_empty(&self) -> bool {
-        self.0.lock().is_empty()
+        self.0.lock().calls.is_empty()
     }
 
     fn is_watched(&self, call: i64) -> bool {
-        self.0.lock().get(&call).is_some_and(|run| run.watched)
+        self.0.lock().calls.get(&call).is_some_and(|run| run.watched)
+    }
+
+    /// The call that a request of our own is for; none for a request of the owner's.
+    fn call_of(&self, request: i64) -> Option<i64> {
+        if request >= 0 {
+            return None;
+        }
+        self.0.lock().requests.get(&request).copied()
     }
 
     /// Where the call stands after what came on the stream of one of our own requests. What has no event id says of a
     /// watched task that there is a stream: its place is not known otherwise.
     fn place(&self, call: i64, request: i64, event: Option<Box<str>>) -> Option<Box<str>> {
-        let running = self.0.lock();
-        let Some(run) = running.get(&call) else { return event };
+        let runs = self.0.lock();
+        let Some(run) = runs.calls.get(&call) else { return event };
         if event.is_none() && !run.watched {
             return None;
         }
@@ -121,15 +150,29 @@ impl Running {
     }
 }
 
-// === ids ===
+// === impl Runs ===
 
-/// The JSON-RPC id of our own request for a call: negative, as those of the owner are not.
-fn own_id(call: i64, number: i64) -> i64 {
-    -(call * REQUESTS + number) - 1
+impl Runs {
+    fn remove(&mut self, call: i64) -> Option<Run> {
+        let run = self.calls.remove(&call)?;
+        if let Some(request) = run.request {
+            self.requests.remove(&request);
+        }
+        Some(run)
+    }
 }
 
-/// The call that a request of our own is for, and which one it is; none for one of the owner's.
-fn call_of(id: i64) -> Option<(i64, i64)> {
-    let at = -(id + 1);
-    (id < 0).then_some((at / REQUESTS, at % REQUESTS))
+// === ids ===
+
+/// A JSON-RPC id for a request of our own: negative, as those of the owner are not, and never used before, by another process
+/// neither. Milliseconds << 12 fall faster than we ask, and stay above -2^53 until 2094: some targets take no id that is not
+/// an exact number in JavaScript.
+fn own_id() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    let now = u64::try_from(now).unwrap_or_default().saturating_sub(ID_EPOCH) << 12;
+    let first = -i64::try_from(now).unwrap_or_default();
+    let next = |last: i64| (last - 1).min(first);
+    // The closure always has an answer.
+    let last = LAST_ID.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last))).unwrap_or_default();
+    next(last)
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use sessiongate_protocol::tasks::without_related;
 use sessiongate_protocol::{Message, Notification, Request};
 
-use super::{Running, call_of};
+use super::Running;
 use crate::link::{LinkEvent, LinkSink, Origin, SinkClosed};
 
 pub(super) struct TaskSink {
@@ -26,7 +26,7 @@ impl TaskSink {
         match event {
             LinkEvent::Message { origin, message, event_id } => {
                 let own = match origin {
-                    Origin::Call(id) => call_of(id).map(|(call, _)| (id, call)),
+                    Origin::Call(id) => running.call_of(id).map(|call| (id, call)),
                     Origin::Standing => None,
                 };
                 match own {
@@ -39,8 +39,8 @@ impl TaskSink {
                     None => LinkEvent::Message { origin, message, event_id },
                 }
             }
-            LinkEvent::Position { call: id, event_id, interrupted } => match call_of(id) {
-                Some((call, _)) => {
+            LinkEvent::Position { call: id, event_id, interrupted } => match running.call_of(id) {
+                Some(call) => {
                     let place = running.place(call, id, Some(event_id.clone()));
                     LinkEvent::Position { call, event_id: place.unwrap_or(event_id), interrupted }
                 }
