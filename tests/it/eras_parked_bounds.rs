@@ -160,6 +160,11 @@ fn asking() -> Scripted {
                 .into_iter()
                 .enumerate()
                 .map(|(at, (id, method, params))| {
+                    // Many calls at once have questions of their own.
+                    let id = match request.body["params"]["arguments"]["n"].as_u64() {
+                        Some(n) => format!("{id}-{n}"),
+                        None => id.to_owned(),
+                    };
                     let asked = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
                     format!("id: e-{at}\ndata: {asked}\n\n")
                 })
@@ -170,6 +175,27 @@ fn asking() -> Scripted {
         ("POST", _) => Reply::Status(202),
         _ => Reply::Status(405),
     })
+}
+
+/// Calls of one conversation that are abandoned together end together: all of them are told to their target.
+#[tokio::test]
+async fn many_that_are_abandoned_together_are_all_cancelled() {
+    const CALLS: u64 = 200;
+    let target = asking();
+    let home = Home::new();
+    let yaml = format!("naming: plain\ntargets:\n{}", http_target("ref", &target.url, "timeout: 6s"));
+    let gateway = home.configured(&yaml);
+    let calls = (0..CALLS).map(|n| {
+        let mut client = ModernClient::new(&gateway.url).capabilities(everything(REVISION));
+        async move { park(&mut client, tool("asks", json!({"n": n}))).await }
+    });
+    futures_util::future::join_all(calls).await;
+    eventually("all calls are cancelled", async || {
+        let bodies = target.seen();
+        let count = |what: &str| bodies.iter().filter(|body| body.contains(what)).count() as u64;
+        (count("notifications/cancelled") == CALLS && count(r#""action":"cancel""#) == CALLS).then_some(())
+    })
+    .await;
 }
 
 /// What the server of a call that nobody comes back for is told: with the gateway alive, and by the next process after

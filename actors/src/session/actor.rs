@@ -347,7 +347,7 @@ impl Handler<Event> for SessionActor {
                 self.step(Input::Attach { conn, after }, ctx);
             }
             Event::LinkOpened { target, generation, link, welcome, saved } => {
-                self.links.push(OpenLink::new(target.clone(), generation, link));
+                self.links.push(OpenLink::new(target.clone(), generation, link, self.core.posts_room()));
                 let welcome = welcome.map(|welcome| *welcome);
                 self.step(Input::LinkOpened { target, generation, welcome, saved }, ctx);
             }

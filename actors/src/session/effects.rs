@@ -176,7 +176,7 @@ impl SessionActor {
         });
         if let Some(link) = reattached {
             // In place at once: what follows in this step may need it.
-            self.links.push(OpenLink::new(target.clone(), generation, link));
+            self.links.push(OpenLink::new(target.clone(), generation, link, self.core.posts_room()));
             let input = Input::LinkOpened { target, generation, welcome: None, saved };
             actix_rt::spawn(async move {
                 let _ = addr.send(Event::Input(input)).await;

@@ -14,7 +14,8 @@ use crate::{clock, crash};
 
 /// Longest wait for a target to accept a notification or an answer.
 const POST_DEADLINE: Duration = Duration::from_secs(30);
-/// Posts that may wait behind one that the target is slow to accept.
+/// Posts that may wait behind one that the target is slow to accept, besides the answers and cancellations that the bounds
+/// of its session allow: those are never turned away, also when all calls of a conversation end at once.
 const QUEUE: usize = 128;
 
 /// An open link.
@@ -24,6 +25,7 @@ pub(super) struct OpenLink {
     pub(super) link: Arc<dyn Link>,
     /// Most sessions only call tools: the queue is made when it is needed.
     posts: Option<mpsc::Sender<Post>>,
+    room: usize,
 }
 
 /// A notification or an answer.
@@ -38,24 +40,31 @@ pub(super) struct Post {
 // === impl OpenLink ===
 
 impl OpenLink {
-    pub(super) fn new(target: Arc<str>, generation: Generation, link: Arc<dyn Link>) -> Self {
-        Self { target, generation, link, posts: None }
+    /// `expected` is how many answers and cancellations may be under way at once.
+    pub(super) fn new(target: Arc<str>, generation: Generation, link: Arc<dyn Link>, expected: usize) -> Self {
+        Self { target, generation, link, posts: None, room: QUEUE.saturating_add(expected) }
     }
 
     /// Sends a notification or an answer after those before it; a question's outcome is reported.
     pub(super) fn post(&mut self, post: Post, addr: &Recipient<Event>) {
-        let link = &self.link;
+        let (link, room) = (&self.link, self.room);
         let posts = self.posts.get_or_insert_with(|| {
-            let (sender, receiver) = mpsc::channel(QUEUE);
+            let (sender, receiver) = mpsc::channel(room);
             actix_rt::spawn(send_in_order(link.clone(), receiver, addr.clone()));
             sender
         });
         if let Err(refused) = posts.try_send(post) {
             metrics::counter!("sessiongate_bounds_reached_total", "bound" => "posts_to_target").increment(1);
             tracing::warn!(target_name = &*self.target, "too many messages wait for a target; one was not sent");
-            let (mpsc::error::TrySendError::Full(post) | mpsc::error::TrySendError::Closed(post)) = refused;
+            // A full queue is a moment's trouble; a closed one is the link's end.
+            let (post, error) = match refused {
+                mpsc::error::TrySendError::Full(post) => {
+                    (post, TargetError::Exhausted { what: "messages to the target", limit: room })
+                }
+                mpsc::error::TrySendError::Closed(post) => (post, TargetError::Closed),
+            };
             if let Some(question) = post.question {
-                report(addr.clone(), question, Err(TargetError::Closed));
+                report(addr.clone(), question, Err(error));
             }
         }
     }

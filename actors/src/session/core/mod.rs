@@ -192,6 +192,13 @@ fn fitting(settings: Arc<GatewaySettings>, facts: &SessionFacts) -> Arc<GatewayS
 // === impl SessionCore ===
 
 impl SessionCore {
+    /// How many answers and cancellations may be on their way to one target at once: every question is answered, and every
+    /// call can be given up and cancelled.
+    pub fn posts_room(&self) -> usize {
+        let sessions = &self.settings.sessions;
+        sessions.pending_questions.saturating_add(sessions.calls_in_flight.saturating_mul(2))
+    }
+
     /// A new session, as `initialize` made it.
     pub fn new(settings: Arc<GatewaySettings>, facts: SessionFacts, seen: ListHashes) -> Self {
         let settings = fitting(settings, &facts);
