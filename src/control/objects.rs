@@ -1,5 +1,6 @@
 //! Gateways and targets as they are stored: what was asked for, as it was sent, and what became of it.
 
+use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -61,7 +62,7 @@ pub enum TargetStatus {
 }
 
 /// A gateway.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GatewayObject {
     /// `gatewayId`.
@@ -87,7 +88,7 @@ pub struct GatewayObject {
 }
 
 /// A target of a gateway.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TargetObject {
     /// `gatewayId` of its gateway.
@@ -185,6 +186,13 @@ impl GatewayObject {
     }
 }
 
+impl fmt::Debug for GatewayObject {
+    /// Without members: what was sent may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GatewayObject").field("id", &self.id).field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
 // === impl TargetObject ===
 
 impl TargetObject {
@@ -259,6 +267,18 @@ impl TargetObject {
             out["resourcePriority"] = server.get("resourcePriority").cloned().unwrap_or_else(|| json!(1000));
         }
         out
+    }
+}
+
+impl fmt::Debug for TargetObject {
+    /// Without members: an endpoint may hold a key, and a schema is its owner's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("TargetObject");
+        shown
+            .field("gateway", &self.gateway)
+            .field("id", &self.id)
+            .field("status", &self.status)
+            .finish_non_exhaustive()
     }
 }
 

@@ -220,7 +220,9 @@ impl Tables {
     ) -> Result<Arc<GatewayObject>, ControlError> {
         let key = gateway_key(&object.id);
         let written = self.write(vec![ObjectWrite::update(key.clone(), read, encode(&object)?)].into()).await;
-        if let (Err(ControlError::Conflict { .. }), Ok(Some(row))) = (&written, self.store.load_object(&key).await)
+        // Memory is behind the store: only then is it worth a read.
+        if matches!(written, Err(ControlError::Conflict { .. }))
+            && let Ok(Some(row)) = self.store.load_object(&key).await
             && let Some(stored) = self::read::<GatewayObject>(&row)
         {
             self.rows.write().set_gateway(Versioned { version: row.version, object: Arc::new(stored) });
@@ -305,8 +307,8 @@ impl Tables {
             objects.push(ObjectWrite::create(key(name), object.id.clone().into_bytes()));
         }
         let written = self.write(ControlBatch { objects, catalogues }).await;
-        if let (Err(ControlError::Conflict { .. }), Ok(Some(row))) =
-            (&written, self.store.load_object(&target_key(&object)).await)
+        if matches!(written, Err(ControlError::Conflict { .. }))
+            && let Ok(Some(row)) = self.store.load_object(&target_key(&object)).await
             && row.version != read.version
             && let Some(stored) = self::read::<TargetObject>(&row)
         {
