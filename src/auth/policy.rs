@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use wildmatch::WildMatch;
 
 pub use principal::account;
-use principal::{WrittenPrincipal, is_principal};
+use principal::{WrittenPrincipal, is_principal, role_of};
 
 use crate::control::model::json;
 
@@ -247,19 +247,20 @@ impl Matches {
 
 impl Condition {
     fn holds(&self, asked: &Asked<'_>) -> bool {
+        // A session of a role is known by its own ARN and by its role's.
+        let role = asked.principal.filter(|_| self.key == Key::PrincipalArn).and_then(role_of);
         let value = match self.key {
             Key::PrincipalArn => asked.principal,
             Key::PrincipalAccount => asked.principal.and_then(account),
             Key::SourceIp => None,
         };
+        let any = |meets: &dyn Fn(&str) -> bool| value.into_iter().chain(role.as_deref()).any(meets);
         let holds = match &self.test {
             Test::Within(nets) => {
                 asked.source.is_some_and(|source| nets.iter().any(|net| net.contains(&source.to_canonical())))
             }
-            Test::Is(texts) => value.is_some_and(|value| texts.iter().any(|text| text == value)),
-            Test::Like(patterns) => {
-                value.is_some_and(|value| patterns.iter().any(|pattern| WildMatch::new(pattern).matches(value)))
-            }
+            Test::Is(texts) => any(&|value| texts.iter().any(|text| text == value)),
+            Test::Like(patterns) => any(&|value| patterns.iter().any(|pattern| WildMatch::new(pattern).matches(value))),
         };
         holds != self.negated
     }

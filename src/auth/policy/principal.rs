@@ -46,9 +46,9 @@ impl WrittenPrincipal {
 }
 
 /// Whether a principal with this ARN is one of those that the pattern stands for: `*`, an ARN, an account, or the root of an
-/// account, which stands for everyone in it.
+/// account, which stands for everyone in it. A role stands for each of its sessions.
 pub(super) fn is_principal(pattern: &str, principal: &str) -> bool {
-    if pattern == "*" || (!principal.is_empty() && pattern == principal) {
+    if pattern == "*" || (!principal.is_empty() && pattern == principal) || is_session_of(pattern, principal) {
         return true;
     }
     let of = match pattern.strip_suffix(":root") {
@@ -56,6 +56,24 @@ pub(super) fn is_principal(pattern: &str, principal: &str) -> bool {
         None => is_account(pattern).then_some(pattern),
     };
     of.is_some() && of == account(principal)
+}
+
+/// Whether `principal` is a session (`arn:P:sts::A:assumed-role/NAME/SESSION`) of the role `arn:P:iam::A:role/PATH/NAME`:
+/// the ARN of a session does not show its role's path, and a role's name is one of its account's alone.
+fn is_session_of(role: &str, principal: &str) -> bool {
+    let without_path = || {
+        let (before, path) = role.split_once(":role/")?;
+        Some(format!("{before}:role/{}", path.rsplit('/').next()?))
+    };
+    role_of(principal).is_some_and(|of| without_path().is_some_and(|role| role == of))
+}
+
+/// The role, without its path, of which an ARN is a session.
+pub(super) fn role_of(session: &str) -> Option<String> {
+    let (partition, rest) = session.strip_prefix("arn:")?.split_once(":sts::")?;
+    let (account, rest) = rest.split_once(":assumed-role/")?;
+    let (name, _) = rest.split_once('/')?;
+    Some(format!("arn:{partition}:iam::{account}:role/{name}"))
 }
 
 /// The account in an ARN.

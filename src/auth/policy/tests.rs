@@ -51,6 +51,37 @@ fn statements_are_judged() {
 }
 
 #[test]
+fn a_role_stands_for_its_sessions() {
+    const SESSION: &str = "arn:aws:sts::111111111111:assumed-role/admin/alice";
+    let of = |statement: &str, role: &str| {
+        judge(&statement.replace("ROLE", &format!("arn:aws:iam::111111111111:role/{role}")), Some(SESSION))
+    };
+    let principal = r#"{"Effect":"Allow","Principal":{"AWS":"ROLE"},"Action":"*","Resource":"*"}"#;
+    let others = principal.replace("Principal", "NotPrincipal").replace("Allow", "Deny");
+    let condition = |operator: &str| {
+        format!(
+            r#"{{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*","Condition":{{"{operator}":{{"aws:PrincipalArn":"ROLE"}}}}}}"#
+        )
+    };
+    for (role, allowed) in [("admin", true), ("team/a/admin", true), ("admi", false), ("admin/alice", false)] {
+        let says = |yes: bool| if yes { Verdict::Allowed } else { Verdict::Silent };
+        assert_eq!(of(principal, role), says(allowed), "{role}");
+        assert_eq!(of(&others, role), if allowed { Verdict::Silent } else { Verdict::Denied }, "{role}");
+    }
+    for (operator, role, verdict) in [
+        ("ArnEquals", "admin", Verdict::Allowed),
+        ("ArnLike", "adm*", Verdict::Allowed),
+        ("ArnNotLike", "adm*", Verdict::Silent),
+        ("ArnEquals", "other", Verdict::Silent),
+        ("ArnNotEquals", "other", Verdict::Allowed),
+    ] {
+        assert_eq!(of(&condition(operator), role), verdict, "{operator} {role}");
+    }
+    let elsewhere = principal.replace("ROLE", "arn:aws:iam::222222222222:role/admin");
+    assert_eq!(judge(&elsewhere, Some(SESSION)), Verdict::Silent);
+}
+
+#[test]
 fn what_is_not_understood_is_refused() {
     for text in [
         "",
