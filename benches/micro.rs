@@ -15,6 +15,7 @@ use sessiongate::auth::sigv4::{
     AccessKeySpec, AccessKeys, Outbound, Policy, ReplayGuard, ReplaySettings, RequestParts, SERVICE, Signer, verify,
 };
 use sessiongate_actors::catalogue::{ListKind, Snapshot, TargetCatalogue, TargetState};
+use sessiongate_actors::habits::Habits;
 use sessiongate_actors::session::core::{
     CallId, ConnId, Effect, Env, Generation, Input, SessionCore, SessionFacts, Step,
 };
@@ -92,7 +93,6 @@ fn settings() -> GatewaySettings {
         listing: Listing::Default,
         pagination: true,
         exceptions: Default::default(),
-        instructions: None,
         max_name_length: None,
         search: false,
         sessions: SessionSettings::default(),
@@ -118,6 +118,7 @@ fn snapshot(settings: &GatewaySettings, count: usize) -> Snapshot {
             resources: Vec::new(),
             templates: Vec::new(),
             caching: Default::default(),
+            left_out: Vec::new(),
             synced_at: START,
             took_ms: 1,
         };
@@ -149,6 +150,8 @@ fn route(c: &mut Criterion) {
 /// A session whose downstream session is open.
 struct Session {
     core: SessionCore,
+    settings: Arc<GatewaySettings>,
+    habits: Habits,
     catalogue: Arc<Snapshot>,
     sealer: Sealer,
     next: u64,
@@ -164,16 +167,17 @@ impl Session {
             client_info: raw(&json!({"name":"c","version":"1"})),
             created: START,
             max_name_length: None,
+            via: None,
             conversation: false,
             transient: false,
             stateless: false,
         };
-        let core = SessionCore::new(settings, facts, catalogue.hashes());
+        let core = SessionCore::new(settings.clone(), facts, catalogue.hashes());
         let sealer = match Sealer::new(Key::new(1, [7; 32]), Vec::new()) {
             Ok(sealer) => sealer,
             Err(error) => panic!("{error}"),
         };
-        let mut session = Self { core, catalogue, sealer, next: 1 };
+        let mut session = Self { core, settings, habits: Habits::default(), catalogue, sealer, next: 1 };
         let (call, _) = session.ask("tool-1");
         let result =
             json!({"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"}});
@@ -189,7 +193,8 @@ impl Session {
     }
 
     fn step(&mut self, input: Input) -> Step {
-        self.core.step(input, &Env { now: START, catalogue: &self.catalogue, sealer: &self.sealer })
+        let Self { core, settings, catalogue, habits, sealer, .. } = self;
+        core.step(input, &Env { now: START, settings, catalogue, habits, sealer })
     }
 
     /// A call with a progress token; gives the downstream id too, once it is sent.

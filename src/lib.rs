@@ -12,5 +12,7 @@ pub mod control;
 pub mod control_client;
 pub mod demo;
 pub mod gateway;
+mod header_names;
 pub mod http;
 pub mod intercept;
+mod similar;

@@ -56,6 +56,9 @@ pub enum SessionError {
         /// The oldest sequence kept.
         first: u64,
     },
+    /// The gateway streams no more than what calls began.
+    #[error("this gateway does not stream: GET is not offered")]
+    NotStreamed,
     /// The store failed.
     #[error("the gateway's store is not available: try again later")]
     Store(#[from] StoreError),
@@ -75,6 +78,7 @@ impl SessionError {
             Self::InvalidAnswer(_) => "invalid_answer",
             Self::UnknownEvent { .. } => "unknown_event_id",
             Self::EvictedEvent { .. } => "evicted_event_id",
+            Self::NotStreamed => "method_not_allowed",
             Self::Store(_) => "store_unavailable",
         }
     }
@@ -83,6 +87,7 @@ impl SessionError {
     pub fn status(&self) -> u16 {
         match self {
             Self::NotFound | Self::Ended => 404,
+            Self::NotStreamed => 405,
             Self::Bound { .. } => 429,
             Self::Overloaded | Self::Left | Self::Store(_) => 503,
             Self::Crashed => 500,

@@ -10,6 +10,7 @@ use sessiongate_targets::Target;
 use tokio::sync::mpsc;
 
 use crate::catalogue::Snapshot;
+use crate::habits::Habits;
 use crate::meters::CallMeters;
 use crate::settings::GatewaySettings;
 
@@ -29,6 +30,8 @@ pub struct Gateway {
     pub sealer: Arc<Sealer>,
     /// Counts its calls.
     pub meters: CallMeters,
+    /// What its targets' tools do.
+    pub habits: Habits,
     resync: mpsc::Sender<Arc<str>>,
 }
 
@@ -46,6 +49,7 @@ impl Gateway {
         let empty = Snapshot::build(&settings, Vec::new());
         Self {
             meters: CallMeters::new(settings.name.clone()),
+            habits: Habits::default(),
             name: settings.name.clone(),
             settings: ArcSwap::from_pointee(settings),
             targets: ArcSwap::from_pointee(Targets::new()),
@@ -61,7 +65,12 @@ impl Gateway {
         self.settings.load_full()
     }
 
-    /// Sets the settings; sessions that live keep theirs.
+    /// The same for a moment, without counting who has them.
+    pub fn settings_now(&self) -> arc_swap::Guard<Arc<GatewaySettings>> {
+        self.settings.load()
+    }
+
+    /// Sets the settings. Sessions that live follow some of them with their next step, and keep their times and bounds.
     pub fn set_settings(&self, settings: GatewaySettings) {
         self.settings.store(Arc::new(settings));
     }

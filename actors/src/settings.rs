@@ -43,8 +43,6 @@ pub struct GatewaySettings {
     pub pagination: bool,
     /// What clients are told of failures.
     pub exceptions: ExceptionLevel,
-    /// `instructions` of the gateway, put before those of the targets.
-    pub instructions: Option<String>,
     /// Exposed names longer than this are cut and get a hash; none leaves them.
     pub max_name_length: Option<usize>,
     /// Clients get a tool that finds tools.
@@ -131,7 +129,6 @@ impl SessionSettings {
             calls_in_flight: self.calls_in_flight * CROWD,
             open_streams: self.calls_in_flight * CROWD,
             pending_questions: self.pending_questions * CROWD,
-            streaming: true,
             events: EventLogBounds {
                 count: self.events.count * CROWD as u64,
                 bytes: self.events.bytes * CROWD as u64,
@@ -148,7 +145,6 @@ impl SessionSettings {
             timeout: MAX_TIMEOUT,
             calls_in_flight: self.calls_in_flight.max(SUBSCRIBING),
             open_streams: self.open_streams.max(1),
-            streaming: true,
             ..self.clone()
         }
     }

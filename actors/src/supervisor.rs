@@ -1,11 +1,14 @@
 //! Keeps a gateway's targets synchronised and its catalogue published.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use sessiongate_protocol::Revision;
-use sessiongate_storage::CatalogueStore;
+use sessiongate_storage::{CatalogueStore, Timestamp};
 use sessiongate_targets::{Target, TargetError};
 use tokio::sync::mpsc;
 
@@ -13,7 +16,7 @@ use crate::catalogue::{Snapshot, TargetCatalogue, TargetState};
 use crate::directory::SessionDirectory;
 use crate::gateway::{Gateway, Targets};
 use crate::settings::{GatewaySettings, TargetSettings};
-use crate::sync::{SyncHandle, SyncState, TargetSync, TargetView};
+use crate::sync::{Bounds, SyncHandle, SyncState, TargetSync, TargetView};
 
 pub use crate::sync::Synchronisation;
 
@@ -30,8 +33,19 @@ pub struct TargetPlan {
     pub fingerprint: u64,
     /// When its lists are read.
     pub synchronisation: Synchronisation,
+    /// How much it may offer.
+    pub bounds: Bounds,
     /// What it offers, if it is not to be asked: its lists are never read then.
     pub fixed: Option<Arc<TargetCatalogue>>,
+}
+
+/// What happens to the stored catalogues of targets that are there no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leftovers {
+    /// They are removed.
+    Removed,
+    /// Somebody else removes them, who may have stored one for a new target of the same name meanwhile.
+    Kept,
 }
 
 /// One gateway with its targets.
@@ -95,7 +109,7 @@ impl TargetSupervisor {
 
     /// Makes the targets what `plans` says: what did not change goes on, what did is replaced, what is not there any
     /// more ends. Sessions lose only the downstream sessions of targets that were replaced or removed.
-    pub async fn apply(self: &Arc<Self>, settings: GatewaySettings, plans: Vec<TargetPlan>) {
+    pub async fn apply(self: &Arc<Self>, settings: GatewaySettings, plans: Vec<TargetPlan>, leftovers: Leftovers) {
         // What must be waited for comes first: from there on nothing else sees a half of the change.
         let mut stored = HashMap::new();
         let served = self.fingerprints();
@@ -111,7 +125,7 @@ impl TargetSupervisor {
             self.directory.target_replaced(&self.gateway.name, &target);
         }
         self.publish();
-        for target in gone {
+        for target in gone.into_iter().filter(|_| leftovers == Leftovers::Removed) {
             if let Err(error) = self.store.delete_catalogue(&self.gateway.name, &target).await {
                 tracing::warn!(target_name = &*target, %error, "a catalogue could not be removed");
             }
@@ -171,6 +185,35 @@ impl TargetSupervisor {
         Swapped { targets, replaced, gone }
     }
 
+    /// Shows what is stored of a target, where what is shown was read before `read`: somebody else asked the target, and stored
+    /// what it said.
+    pub async fn take_stored(&self, target: &str, read: Timestamp) {
+        let shown = {
+            let supervised = self.supervised.lock();
+            let known = supervised.iter().find(|known| &*known.settings.name == target && known.sync.is_some());
+            known.map(|known| (known.fingerprint, known.catalogue.as_ref().map(|catalogue| catalogue.synced_at)))
+        };
+        let Some((fingerprint, shown)) = shown else { return };
+        if shown.is_some_and(|shown| shown >= read) {
+            return;
+        }
+        let Some(catalogue) = self.load(target).await else { return };
+        if let Some(sync) = self.set_catalogue(target, fingerprint, catalogue.clone()) {
+            sync.known(catalogue);
+            self.publish();
+        }
+    }
+
+    /// Sets what a target offers; none where that is the target's no more.
+    fn set_catalogue(&self, target: &str, fingerprint: u64, catalogue: Arc<TargetCatalogue>) -> Option<SyncHandle> {
+        let mut supervised = self.supervised.lock();
+        // What was read of a target that was replaced meanwhile says nothing of its successor.
+        let mut all = supervised.iter_mut();
+        let known = all.find(|known| &*known.settings.name == target && known.fingerprint == fingerprint)?;
+        known.catalogue = Some(catalogue);
+        known.sync.clone()
+    }
+
     fn fingerprints(&self) -> HashMap<Arc<str>, u64> {
         let supervised = self.supervised.lock();
         supervised.iter().map(|known| (known.settings.name.clone(), known.fingerprint)).collect()
@@ -187,7 +230,7 @@ impl TargetSupervisor {
         if let Some(revision) = last_good.as_ref().and_then(|catalogue| Revision::parse(&catalogue.revision)) {
             target.remember(revision);
         }
-        TargetSync::launch(&self.gateway.name, target, plan.synchronisation, last_good, publish)
+        TargetSync::launch(&self.gateway.name, target, plan.synchronisation, plan.bounds, last_good, publish)
     }
 
     async fn load(&self, target: &str) -> Option<Arc<TargetCatalogue>> {
@@ -201,13 +244,8 @@ impl TargetSupervisor {
     }
 
     fn synchronised(self: &Arc<Self>, target: &Arc<str>, fingerprint: u64, catalogue: Arc<TargetCatalogue>) {
-        {
-            let mut supervised = self.supervised.lock();
-            // The result of a target that was replaced meanwhile says nothing of its successor.
-            let mut all = supervised.iter_mut();
-            let found = all.find(|known| known.settings.name == *target && known.fingerprint == fingerprint);
-            let Some(known) = found else { return };
-            known.catalogue = Some(catalogue.clone());
+        if self.set_catalogue(target, fingerprint, catalogue.clone()).is_none() {
+            return;
         }
         self.publish();
         let supervisor = self.clone();

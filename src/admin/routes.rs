@@ -68,6 +68,9 @@ pub struct SyncLine {
     pub prompts: usize,
     /// Resources and templates.
     pub resources: usize,
+    /// What it lists and clients are not shown, for a person.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<Box<str>>,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
 }
@@ -168,6 +171,7 @@ pub(super) async fn sync(runtime: Data<Runtime>, which: Query<Which>) -> HttpRes
                 tools: catalogue.map_or(0, |catalogue| catalogue.tools.len()),
                 prompts: catalogue.map_or(0, |catalogue| catalogue.prompts.len()),
                 resources: catalogue.map_or(0, |catalogue| catalogue.resources.len() + catalogue.templates.len()),
+                left_out: catalogue.map(|catalogue| catalogue.left_out.clone()).unwrap_or_default(),
                 took_ms: catalogue.map_or(0, |catalogue| catalogue.took_ms),
             });
         }

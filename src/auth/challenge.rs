@@ -20,6 +20,8 @@ pub enum ErrorCode {
     InvalidToken,
     /// With 403: the same with more scopes is needed.
     InsufficientScope,
+    /// With 403: no scope would help (RFC 6749, 4.1.2.1; RFC 6750 has no word for it).
+    AccessDenied,
 }
 
 // === impl Challenge ===
@@ -101,6 +103,7 @@ impl ErrorCode {
             Self::InvalidRequest => "invalid_request",
             Self::InvalidToken => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",
+            Self::AccessDenied => "access_denied",
         }
     }
 }

@@ -10,17 +10,20 @@ mod tests;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use serde::Deserialize;
 use serde_json::{Map, Value};
 use wildmatch::WildMatch;
 
 pub use principal::account;
-use principal::{WrittenPrincipal, is_principal, role_of};
+use principal::{is_principal, role_of};
 
 use crate::control::model::json;
 
 /// The longest policy, in statements.
 const MAX_STATEMENTS: usize = 100;
+const VERSIONS: [&str; 2] = ["2012-10-17", "2008-10-17"];
+/// Of a statement.
+const MEMBERS: [&str; 9] =
+    ["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"];
 
 /// Why a text is no policy. The text is for the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,12 +61,12 @@ pub struct Asked<'a> {
 }
 
 /// A policy that was understood.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     statements: Vec<Statement>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Statement {
     allows: bool,
     principals: Matches,
@@ -73,13 +76,13 @@ struct Statement {
 }
 
 /// Patterns, and whether they are what is meant or what is not.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Matches {
     patterns: Vec<String>,
     negated: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Condition {
     key: Key,
     test: Test,
@@ -93,57 +96,15 @@ enum Key {
     SourceIp,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Test {
     Is(Vec<String>),
     Like(Vec<String>),
     Within(Vec<IpNet>),
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Written {
-    #[serde(default)]
-    version: Option<String>,
-    #[serde(default, rename = "Id")]
-    _id: Option<String>,
-    statement: OneOrMany<WrittenStatement>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct WrittenStatement {
-    #[serde(default, rename = "Sid")]
-    _sid: Option<String>,
-    effect: Effect,
-    #[serde(default)]
-    principal: Option<WrittenPrincipal>,
-    #[serde(default)]
-    not_principal: Option<WrittenPrincipal>,
-    #[serde(default)]
-    action: Option<OneOrMany<String>>,
-    #[serde(default)]
-    not_action: Option<OneOrMany<String>>,
-    #[serde(default)]
-    resource: Option<OneOrMany<String>>,
-    #[serde(default)]
-    not_resource: Option<OneOrMany<String>>,
-    #[serde(default)]
-    condition: Map<String, Value>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
-enum Effect {
-    Allow,
-    Deny,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OneOrMany<T> {
-    One(T),
-    Many(Vec<T>),
-}
+/// A mapping of a policy that is read member by member.
+struct Written(Map<String, Value>);
 
 // === impl Policy ===
 
@@ -153,22 +114,32 @@ impl Policy {
     /// # Errors
     /// Where it is none, or has something that is not offered.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
-        let form = |error: serde_json::Error| PolicyError::Form(error.to_string());
         // A member that comes twice, such as `aws:SourceIp` in a condition, would count once.
-        let value = json::parse(text.as_bytes()).map_err(form)?;
-        let written: Written = serde_json::from_value(value).map_err(form)?;
-        if !matches!(written.version.as_deref(), None | Some("2012-10-17" | "2008-10-17")) {
-            return Err(PolicyError::Form("its `Version` is neither 2012-10-17 nor 2008-10-17".into()));
+        let value = json::parse(text.as_bytes()).map_err(|error| PolicyError::Form(error.to_string()))?;
+        let mut written = Written::of(value, "it", &["Version", "Id", "Statement"])?;
+        written.pass_over("Id")?;
+        match written.take("Version") {
+            None => {}
+            Some(Value::String(version)) if VERSIONS.contains(&&*version) => {}
+            Some(_) => return Err(PolicyError::Form("its `Version` is neither 2012-10-17 nor 2008-10-17".into())),
         }
-        let statements = written.statement.all();
+        let statements = match written.take("Statement") {
+            Some(Value::Array(statements)) => statements,
+            Some(one @ Value::Object(_)) => vec![one],
+            Some(_) => {
+                return Err(PolicyError::Form("its `Statement` is neither a mapping nor a list of mappings".into()));
+            }
+            None => return Err(PolicyError::Form("it has no `Statement`".into())),
+        };
         if statements.is_empty() || statements.len() > MAX_STATEMENTS {
             return Err(PolicyError::Form(format!(
                 "it has {} statements, and 1 to {MAX_STATEMENTS} are allowed",
                 statements.len()
             )));
         }
-        let statements = statements.into_iter().map(Statement::of).collect::<Result<_, _>>()?;
-        Ok(Self { statements })
+        let statements = statements.into_iter().enumerate();
+        let statements = statements.map(|(at, value)| Statement::of(value).map_err(|error| error.in_statement(at + 1)));
+        Ok(Self { statements: statements.collect::<Result<_, _>>()? })
     }
 
     /// What it says of a request: a statement that forbids wins.
@@ -192,18 +163,30 @@ impl Policy {
 // === impl Statement ===
 
 impl Statement {
-    fn of(written: WrittenStatement) -> Result<Self, PolicyError> {
-        let principals = match (written.principal, written.not_principal) {
-            (Some(principal), None) => Matches { patterns: principal.arns()?, negated: false },
-            (None, Some(principal)) => Matches { patterns: principal.arns()?, negated: true },
-            _ => return Err(PolicyError::Form("a statement needs `Principal` or `NotPrincipal`, and not both".into())),
+    fn of(value: Value) -> Result<Self, PolicyError> {
+        let mut written = Written::of(value, "it", &MEMBERS)?;
+        written.pass_over("Sid")?;
+        let allows = match written.take("Effect") {
+            Some(Value::String(word)) if word == "Allow" => true,
+            Some(Value::String(word)) if word == "Deny" => false,
+            _ => return Err(PolicyError::Form("its `Effect` is neither `Allow` nor `Deny`".into())),
         };
-        let conditions = written.condition.into_iter().map(conditions).collect::<Result<Vec<_>, _>>()?;
+        let principals = match (written.take("Principal"), written.take("NotPrincipal")) {
+            (Some(principal), None) => Matches { patterns: principal::arns(principal)?, negated: false },
+            (None, Some(principal)) => Matches { patterns: principal::arns(principal)?, negated: true },
+            _ => return Err(PolicyError::Form("it needs `Principal` or `NotPrincipal`, and not both".into())),
+        };
+        let conditions = match written.take("Condition") {
+            None => Map::new(),
+            Some(Value::Object(conditions)) => conditions,
+            Some(_) => return Err(PolicyError::Form("its `Condition` is no mapping".into())),
+        };
+        let conditions = conditions.into_iter().map(conditions_of).collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
-            allows: written.effect == Effect::Allow,
+            allows,
             principals,
-            actions: Matches::of(written.action, written.not_action, "Action")?,
-            resources: Matches::of(written.resource, written.not_resource, "Resource")?,
+            actions: Matches::of(&mut written, "Action", "NotAction")?,
+            resources: Matches::of(&mut written, "Resource", "NotResource")?,
             conditions: conditions.into_iter().flatten().collect(),
         })
     }
@@ -221,15 +204,15 @@ impl Statement {
 // === impl Matches ===
 
 impl Matches {
-    fn of(are: Option<OneOrMany<String>>, are_not: Option<OneOrMany<String>>, name: &str) -> Result<Self, PolicyError> {
-        let (patterns, negated) = match (are, are_not) {
-            (Some(are), None) => (are.all(), false),
-            (None, Some(are_not)) => (are_not.all(), true),
-            _ => return Err(PolicyError::Form(format!("a statement needs `{name}` or `Not{name}`, and not both"))),
+    fn of(written: &mut Written, are: &'static str, are_not: &'static str) -> Result<Self, PolicyError> {
+        let (name, value, negated) = match (written.take(are), written.take(are_not)) {
+            (Some(value), None) => (are, value, false),
+            (None, Some(value)) => (are_not, value, true),
+            _ => return Err(PolicyError::Form(format!("it needs `{are}` or `{are_not}`, and not both"))),
         };
-        if patterns.is_empty() || patterns.iter().any(String::is_empty) {
-            let not = if negated { "Not" } else { "" };
-            return Err(PolicyError::Form(format!("`{not}{name}` is empty or has an empty entry")));
+        let patterns = strings(&value, name)?;
+        if patterns.iter().any(String::is_empty) {
+            return Err(PolicyError::Form(format!("`{name}` is empty or has an empty entry")));
         }
         Ok(Self { patterns, negated })
     }
@@ -266,18 +249,47 @@ impl Condition {
     }
 }
 
-// === impl OneOrMany ===
+// === impl Written ===
 
-impl<T> OneOrMany<T> {
-    fn all(self) -> Vec<T> {
-        match self {
-            Self::One(one) => vec![one],
-            Self::Many(many) => many,
+impl Written {
+    /// With none but these members. What a policy says and nobody reads would not be carried out.
+    fn of(value: Value, what: &str, members: &[&str]) -> Result<Self, PolicyError> {
+        let Value::Object(written) = value else { return Err(PolicyError::Form(format!("{what} is no JSON object"))) };
+        match written.keys().find(|name| !members.contains(&name.as_str())) {
+            None => Ok(Self(written)),
+            Some(name) => {
+                let known: Vec<String> = members.iter().map(|name| format!("`{name}`")).collect();
+                Err(PolicyError::Form(format!("{what} has a member `{name}`, and known are {}", known.join(", "))))
+            }
+        }
+    }
+
+    fn take(&mut self, name: &str) -> Option<Value> {
+        self.0.remove(name)
+    }
+
+    /// A member that says nothing but what the mapping is called.
+    fn pass_over(&mut self, name: &str) -> Result<(), PolicyError> {
+        match self.take(name) {
+            None | Some(Value::String(_)) => Ok(()),
+            Some(_) => Err(PolicyError::Form(format!("its `{name}` is no string"))),
         }
     }
 }
 
-fn conditions((operator, keys): (String, Value)) -> Result<Vec<Condition>, PolicyError> {
+// === impl PolicyError ===
+
+impl PolicyError {
+    /// Statements are counted from 1.
+    fn in_statement(self, number: usize) -> Self {
+        match self {
+            Self::Form(text) => Self::Form(format!("statement {number}: {text}")),
+            Self::NotOffered(text) => Self::NotOffered(format!("in statement {number} {text}")),
+        }
+    }
+}
+
+fn conditions_of((operator, keys): (String, Value)) -> Result<Vec<Condition>, PolicyError> {
     let Value::Object(keys) = keys else {
         return Err(PolicyError::Form(format!("`Condition.{operator}` is no mapping")));
     };
@@ -321,7 +333,7 @@ fn strings(value: &Value, name: &str) -> Result<Vec<String>, PolicyError> {
         _ => None,
     };
     match texts {
-        Some(texts) if texts.is_empty() => Err(PolicyError::Form(format!("`{name}` is an empty list"))),
+        Some(texts) if texts.is_empty() => Err(PolicyError::Form(format!("`{name}` is empty"))),
         Some(texts) => Ok(texts),
         None => Err(PolicyError::Form(format!("`{name}` is neither a string nor a list of strings"))),
     }

@@ -24,6 +24,7 @@ use super::{
     render,
     session_file::StoredSession,
 };
+use crate::similar::nearest;
 
 /// `URLElicitationRequiredError` (2025-11-25, elicitation).
 const URL_ELICITATION_REQUIRED: i32 = -32042;
@@ -145,7 +146,7 @@ impl Call<'_> {
             let names = tools.iter().map(|tool| tool.name.as_ref());
             return Err(ClientError::UnknownTool {
                 name: self.options.tool.clone(),
-                similar: most_similar(&self.options.tool, names),
+                similar: nearest(&self.options.tool, names).map(str::to_owned),
             });
         };
         arguments_from(&self.options.args, json, &tool.input_schema)
@@ -263,14 +264,4 @@ impl Call<'_> {
             _ => Outcome::Succeeded,
         })
     }
-}
-
-/// The known name that is closest, if it is close.
-fn most_similar<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
-    const CLOSE: f64 = 0.8;
-    known
-        .map(|known| (strsim::jaro_winkler(name, known), known))
-        .filter(|(similarity, _)| *similarity >= CLOSE)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, known)| known.to_owned())
 }

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::Serialize;
-use sessiongate_actors::sync::fetch;
+use sessiongate_actors::sync::{Bounds, fetch};
 use sessiongate_protocol::{Era, Revision};
 use sessiongate_targets::{LinkEvent, LinkSink, SinkClosed, Target, TargetError};
 
-use super::{fail, print_json, print_table};
+use super::{fail, issuers, print_json, print_table, remark_left_out};
 use crate::cli::OutputFormat;
 use crate::cli::args::CheckArgs;
-use crate::config;
+use crate::config::{self, ConfigErrors};
 use crate::gateway::targets_of;
 
 /// The configuration is wrong.
@@ -32,7 +32,18 @@ struct Line {
     tools: usize,
     prompts: usize,
     resources: usize,
+    /// What is listed and cannot be shown.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<Box<str>>,
     latency_ms: u64,
+}
+
+/// What is printed as JSON: one object for each target, and one for each gateway with an issuer.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Row<'a> {
+    Target(&'a Line),
+    Issuer(&'a issuers::Line),
 }
 
 /// Nobody listens while a target is only looked at.
@@ -50,6 +61,10 @@ pub(super) async fn run(args: &CheckArgs) -> ExitCode {
         Ok(config) => config,
         Err(errors) => return fail(BAD_CONFIG, &errors),
     };
+    let unsigned = config::unsigned(&config, |name| std::env::var(name).ok());
+    if !unsigned.is_empty() {
+        return fail(BAD_CONFIG, &ConfigErrors(unsigned));
+    }
     let remarks = config::advice(&config);
     for remark in &remarks {
         let _ = writeln!(std::io::stderr(), "remark: {remark}");
@@ -61,15 +76,24 @@ pub(super) async fn run(args: &CheckArgs) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let looks = targets_of(&config).into_iter().map(|(gateway, target)| look(gateway, target, args.timeout));
-    let lines: Vec<Line> = futures_util::future::join_all(looks).await;
-    let failed = lines.iter().any(|line| !line.ok);
+    let looks = futures_util::future::join_all(looks);
+    let (lines, issuers): (Vec<Line>, _) = futures_util::join!(looks, issuers::look(&config, args.timeout));
+    let failed = lines.iter().any(|line| !line.ok) || issuers.iter().any(|line| !line.ok);
+    for line in &lines {
+        remark_left_out(&line.gateway, &line.target, &line.left_out);
+    }
     if args.output == OutputFormat::Json {
-        print_json(&lines);
+        let rows: Vec<Row<'_>> = lines.iter().map(Row::Target).chain(issuers.iter().map(Row::Issuer)).collect();
+        print_json(&rows);
     } else {
         let rows: Vec<Vec<String>> = lines.iter().map(row).collect();
         let head =
             ["GATEWAY", "TARGET", "RESULT", "ERA", "REVISION", "TRANSPORT", "TOOLS", "PROMPTS", "RESOURCES", "LATENCY"];
         print_table(&head, &rows);
+        if !issuers.is_empty() {
+            let _ = writeln!(std::io::stdout());
+            print_table(&issuers::HEAD, &issuers.iter().map(issuers::Line::row).collect::<Vec<_>>());
+        }
     }
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
@@ -106,7 +130,7 @@ fn reason(error: &TargetError) -> String {
 
 async fn look(gateway: String, target: Arc<dyn Target>, limit: Duration) -> Line {
     let began = std::time::Instant::now();
-    let found = match tokio::time::timeout(limit, fetch(&*target, Arc::new(Nobody))).await {
+    let found = match tokio::time::timeout(limit, fetch(&*target, Arc::new(Nobody), Bounds::default())).await {
         Ok(Ok((link, catalogue))) => {
             link.close().await;
             Ok(catalogue)
@@ -126,6 +150,7 @@ async fn look(gateway: String, target: Arc<dyn Target>, limit: Duration) -> Line
         tools: catalogue.map_or(0, |catalogue| catalogue.tools.len()),
         prompts: catalogue.map_or(0, |catalogue| catalogue.prompts.len()),
         resources: catalogue.map_or(0, |catalogue| catalogue.resources.len() + catalogue.templates.len()),
+        left_out: catalogue.map(|catalogue| catalogue.left_out.clone()).unwrap_or_default(),
         latency_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
     }
 }

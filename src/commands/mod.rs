@@ -5,6 +5,7 @@ mod control;
 mod data;
 mod demo;
 mod gateway;
+mod issuers;
 mod serve;
 mod sessions;
 mod sync;
@@ -67,6 +68,13 @@ fn print_json<T: serde::Serialize>(value: &T) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => fail(1, &error),
+    }
+}
+
+/// Says what a target lists and nobody is shown.
+fn remark_left_out(gateway: &str, target: &str, left_out: &[Box<str>]) {
+    for remark in left_out {
+        let _ = writeln!(std::io::stderr(), "remark: {gateway}/{target}: {remark}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::{fail, print_json, print_table};
+use super::{fail, print_json, print_table, remark_left_out};
 use crate::admin::AdminClient;
 use crate::cli::OutputFormat;
 use crate::cli::args::SyncArgs;
@@ -16,6 +16,9 @@ pub(super) async fn run(args: &SyncArgs) -> ExitCode {
         Err(error) => return fail(1, &error),
     };
     let failed = lines.iter().any(|line| !line.ok);
+    for line in &lines {
+        remark_left_out(&line.gateway, &line.target, &line.left_out);
+    }
     if args.output == OutputFormat::Json {
         print_json(&lines);
     } else {

@@ -10,6 +10,7 @@ use super::expand::{ExpandError, Lookup, expand, has_reference};
 use super::schema::{choices, is_type, resolve, tagged};
 use super::tree::{Entry, Kind, Node, Scalar};
 use super::units::Format;
+use crate::similar::nearest;
 
 /// Walks a tree along the schema. The value leaves out what is wrong (null in a list); the errors say what that was.
 pub fn check(root: &Value, node: &Node, lookup: Lookup<'_>) -> (Value, Vec<ConfigError>) {
@@ -312,17 +313,6 @@ fn wanted(schema: &Value) -> String {
         None => "something else",
     }
     .to_owned()
-}
-
-/// The known word that a slip of the finger would turn into `word`.
-fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let plain = |text: &str| text.to_ascii_lowercase().replace('-', "_");
-    let word = plain(word);
-    known
-        .map(|one| (strsim::damerau_levenshtein(&word, &plain(one)), strsim::jaro_winkler(&word, &plain(one)), one))
-        .filter(|(distance, alike, one)| *distance <= 1.max(one.len() / 3) || *alike > 0.88)
-        .min_by(|one, other| one.0.cmp(&other.0).then(other.1.total_cmp(&one.1)))
-        .map(|(_, _, one)| one)
 }
 
 /// The beginning of a description, in one line.

@@ -96,6 +96,10 @@ impl<'a> Page<'a> {
             }
             return;
         }
+        if let Some(values) = schema.get("additionalProperties").filter(|values| values.is_object()) {
+            self.below(&name, "*", resolve(self.root, values));
+            return;
+        }
         let Some(alternatives) = schema.get("anyOf").and_then(Value::as_array) else {
             self.section(&name, &format!("`{name}`"), schema);
             return;

@@ -33,10 +33,11 @@ pub use model::{
     AccessKey, Affinity, ApiKey, Authorizer, AwsConfig, ClaimOperator, ClaimType, Config, ControlConfig, CustomClaim,
     DeclaredTools, Durability, Era, EventLimits, ExceptionLevel, GatewayConfig, HttpTarget, InterceptionPoint,
     InterceptorConfig, JwtAuthorizer, Limits, Listing, LogConfig, LogFormat, McpConfig, Naming, Pass, ProcessMode,
-    Quotas, SessionSettings, Sessions, SsePolling, StdioTarget, Synchronisation, TargetConfig, Transport,
+    Quotas, RoleAccessKey, RoleConfig, SessionSettings, Sessions, SsePolling, StdioTarget, Synchronisation,
+    TargetConfig, Transport,
 };
 pub use schema::schema;
 pub use secret::Secret;
 pub use units::Endpoint;
-pub use validate::{advice, exposed, validate};
+pub use validate::{advice, exposed, unsigned, validate};
 pub use watch::watch;

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 
 use serde_json::Value;
+use sessiongate_actors::catalogue::{Fault, ListKind, readable};
+use sessiongate_protocol::RawJson;
 
 /// The longest name of a tool, in characters.
 const MAX_NAME: usize = 256;
@@ -19,9 +21,12 @@ pub(super) fn faults(tools: &[Value]) -> Vec<(usize, String, &'static str)> {
             }
             Some(_) => {}
         }
-        if !tool["inputSchema"].is_object() {
-            let remedy = "copy the tool as `tools/list` shows it; one without arguments has {type: object}";
-            faults.push((at, "has no object `inputSchema`".to_owned(), remedy));
+        let fault =
+            RawJson::from_serialize(tool).map_or(Some(Fault::Form), |tool| readable(ListKind::Tools, &tool).err());
+        if let Some(fault) = fault.filter(|fault| !matches!(fault, Fault::Unnamed(_))) {
+            let remedy =
+                "copy the tool as `tools/list` shows it; one without arguments has the `inputSchema` {type: object}";
+            faults.push((at, fault.to_string(), remedy));
         }
     }
     faults
@@ -44,6 +49,8 @@ mod tests {
             (vec![json!({"inputSchema": {}})], "name"),
             (vec![json!({"name": "", "inputSchema": {}})], "name"),
             (vec![json!({"name": "a", "inputSchema": "x"})], "inputSchema"),
+            (vec![json!({"name": "a", "inputSchema": {}})], "type: object"),
+            (vec![json!({"name": "a", "inputSchema": {"type": "object"}, "description": 5})], "description"),
             (vec![json!("a")], "name"),
             (vec![long], "256"),
         ] {

@@ -3,6 +3,7 @@
 mod inbound;
 mod outgoing;
 mod pass;
+mod places;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use super::tools;
 use super::units::{duration_text, size_text};
 
 pub use inbound::exposed;
+pub use outgoing::unsigned;
 
 /// Paths that the process answers itself.
 const RESERVED_PATHS: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/.well-known"];
@@ -64,14 +66,15 @@ pub fn validate(config: &Config) -> Vec<ConfigError> {
 /// What is allowed but probably not meant, for `check` and the log.
 #[must_use]
 pub fn advice(config: &Config) -> Vec<String> {
-    let mut all = Vec::new();
+    let mut all = places::remarks(config);
     for gateway in &config.gateways {
-        for key in gateway.api_keys.iter().filter(|key| key.key.expose().len() < 16) {
+        for key in gateway.api_keys.iter().filter(|key| !key.is_hashed() && key.key.expose().len() < 16) {
             all.push(format!(
                 "the api key `{}` of gateway `{}` is short: `openssl rand -hex 32` makes a good one",
                 key.name, gateway.name
             ));
         }
+        all.extend(inbound::unreachable_issuer(config, gateway));
         for target in &gateway.targets {
             if let McpConfig::Http(http) = &target.mcp
                 && let Some(address) = literal_address(http)
@@ -150,6 +153,10 @@ impl Rules {
                 self.say(root.key("allowed_hosts").index(at), format!("`{host}` is not a host"), remedy);
             }
         }
+        if let Some(control) = &config.control {
+            let path = root.key("control").key("quotas").key("invocation_timeout");
+            self.lasts(path, control.quotas.invocation_timeout, seconds(1), minutes(8 * 60));
+        }
         if config.log.level.trim().is_empty() {
             self.say(root.key("log").key("level"), "is empty", "write a level such as info");
         }
@@ -222,27 +229,6 @@ impl Rules {
         let path = path.key("events");
         self.within(path.key("bytes"), settings.events.bytes, (1024, 1 << 30), size_text);
         self.lasts(path.key("age"), settings.events.age, seconds(1), minutes(8 * 60));
-    }
-
-    fn api_keys(&mut self, gateway: &GatewayConfig, path: &KeyPath) {
-        let mut names = HashMap::new();
-        let mut keys: HashMap<&str, usize> = HashMap::new();
-        for (at, api_key) in gateway.api_keys.iter().enumerate() {
-            let path = path.index(at);
-            self.unique(&mut names, api_key.name.clone(), at, &path.key("name"), "key name");
-            if api_key.name.trim().is_empty() {
-                self.say(path.key("name"), "is empty", "name the person or program that holds the key");
-            }
-            let text = api_key.key.expose();
-            // RFC 6750, section 2.1: what may stand behind `Bearer`.
-            let sendable = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte));
-            if text.is_empty() || !sendable {
-                let remedy = "use letters, digits and -._~+/= ; `openssl rand -hex 32` makes a good one";
-                self.say(path.key("key"), "is empty, or has characters that a bearer token cannot have", remedy);
-            } else if let Some(first) = keys.insert(text, at) {
-                self.say(path.key("key"), format!("is the same key as item {first} of the list"), "give each its own");
-            }
-        }
     }
 
     fn target(&mut self, target: &TargetConfig, path: &KeyPath) {

@@ -12,6 +12,8 @@ use crate::config::{
     InterceptorConfig, JwtAuthorizer, Listing, McpConfig, TargetConfig,
 };
 
+/// How the ARN ends that is shown as the role of a gateway of the file: it has none.
+pub const DECLARED_ROLE: &str = "role/declared-in-configuration";
 /// Characters that tell declared objects from others of the same name.
 const DIGITS: usize = 10;
 
@@ -68,22 +70,13 @@ impl Control {
 
     fn objects_of(&self, config: &GatewayConfig) -> (GatewayObject, Vec<TargetObject>) {
         let now = clock::now();
-        let id = format!("{}-{}", config.name.to_ascii_lowercase(), digits(&config.name).to_ascii_lowercase());
+        let id = declared_id(&config.name);
         let input = gateway_members(config, &self.account.id);
-        let targets = config.targets.iter().map(|target| TargetObject {
-            gateway: id.clone(),
-            id: digits(&format!("{}/{}", config.name, target.name)).to_ascii_uppercase(),
-            declared: Some(config.name.clone()),
-            input: target_members(target),
-            active: None,
-            active_tools: None,
-            untried: false,
-            status: TargetStatus::Ready,
-            status_reasons: Vec::new(),
-            created_at: now,
-            updated_at: now,
-            last_synchronized_at: None,
-            creation: None,
+        let targets = config.targets.iter().map(|target| {
+            let own = digits(&format!("{}/{}", config.name, target.name)).to_ascii_uppercase();
+            let declared = Some(config.name.clone());
+            let asked = TargetObject::new(id.clone(), own, target_members(target), now);
+            TargetObject { declared, untried: false, status: TargetStatus::Ready, ..asked }
         });
         let targets = targets.collect();
         let gateway = GatewayObject {
@@ -99,6 +92,13 @@ impl Control {
         };
         (gateway, targets)
     }
+}
+
+/// `gatewayId` of the declared gateway of this name: the same one whenever it is declared. A name of the file may have
+/// several hyphens in a row, an id may not.
+pub(super) fn declared_id(name: &str) -> String {
+    let words: Vec<&str> = name.split('-').filter(|word| !word.is_empty()).collect();
+    format!("{}-{}", words.join("-").to_ascii_lowercase(), digits(name).to_ascii_lowercase())
 }
 
 /// Refuses to change what the file declares.
@@ -152,7 +152,7 @@ fn gateway_members(config: &GatewayConfig, account: &str) -> Members {
     };
     let mut members = Members::new();
     members.insert("name".into(), json!(config.name));
-    members.insert("roleArn".into(), json!(format!("arn:aws:iam::{account}:role/declared-in-configuration")));
+    members.insert("roleArn".into(), json!(format!("arn:aws:iam::{account}:{DECLARED_ROLE}")));
     members.insert("protocolType".into(), json!("MCP"));
     members.insert("protocolConfiguration".into(), json!({"mcp": mcp}));
     members.insert("authorizerType".into(), json!(kind));

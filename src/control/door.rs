@@ -62,7 +62,7 @@ async fn serve(door: Data<Door>, request: HttpRequest, mut payload: Payload) -> 
     let id = Uuid::new_v4();
     let (operation, answer) = match answer(&door, &request, &mut payload).await {
         Ok((operation, done)) => (Some(operation), Ok(done)),
-        Err((operation, error)) => (operation, Err(error)),
+        Err(Refused { operation, error, proven }) => (operation, Err((error, proven))),
     };
     let named = operation.map(|name| name.to_string()).unwrap_or_else(|| "unknown".to_owned());
     let mut response = match answer {
@@ -74,7 +74,7 @@ async fn serve(door: Data<Door>, request: HttpRequest, mut payload: Payload) -> 
                 None => response.finish(),
             }
         }
-        Err(error) => {
+        Err((error, proven)) => {
             let reply = error.reply();
             match error.log_detail() {
                 Some(detail) => tracing::error!(operation = named, request_id = %id, detail, "control request failed"),
@@ -83,10 +83,13 @@ async fn serve(door: Data<Door>, request: HttpRequest, mut payload: Payload) -> 
                 }
             }
             metrics::counter!("sessiongate_control_refused_total", "error" => reply.error_type).increment(1);
-            HttpResponse::build(status(reply.status))
-                .insert_header((CONTENT_TYPE, "application/json"))
-                .insert_header((ERROR_TYPE, reply.error_type))
-                .body(reply.body.to_string())
+            let mut response = HttpResponse::build(status(reply.status));
+            response.insert_header((CONTENT_TYPE, "application/json")).insert_header((ERROR_TYPE, reply.error_type));
+            // There are few places: nobody keeps one without a good signature, and what is left of a body stays unread.
+            if !proven {
+                response.force_close();
+            }
+            response.body(reply.body.to_string())
         }
     };
     if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
@@ -95,10 +98,17 @@ async fn serve(door: Data<Door>, request: HttpRequest, mut payload: Payload) -> 
     response
 }
 
-type Refused = (Option<OperationName>, ControlError);
+/// A request that was not done.
+struct Refused {
+    /// What it asks for, where that is known.
+    operation: Option<OperationName>,
+    error: ControlError,
+    /// It is known who sends it.
+    proven: bool,
+}
 
 async fn answer(door: &Door, request: &HttpRequest, payload: &mut Payload) -> Result<(OperationName, Done), Refused> {
-    let unknown = |error| (None, error);
+    let unknown = |error| Refused { operation: None, error, proven: false };
     let uri = request.uri();
     let raw_query = uri.query().unwrap_or_default();
     // The Host header of HTTP/1, `:authority` of HTTP/2.
@@ -120,9 +130,10 @@ async fn answer(door: &Door, request: &HttpRequest, payload: &mut Payload) -> Re
     let verified = door.verifier.verify(parts(&body[..]), SystemTime::now()).map_err(signature).map_err(unknown)?;
     drop(held);
     // Who is not known learns nothing about operations.
-    let matched = model().route(request.method().as_str(), uri.path()).map_err(unknown)?;
+    let matched = model().route(request.method().as_str(), uri.path());
+    let matched = matched.map_err(|error| Refused { operation: None, error, proven: true })?;
     let name = matched.operation.name;
-    let named = |error| (Some(name), error);
+    let named = |error| Refused { operation: Some(name), error, proven: true };
     let action = format!("bedrock-agentcore:{name}");
     if !verified.caller.allows(&action) {
         let who = verified.caller.principal_arn();
@@ -148,6 +159,9 @@ fn unreadable(error: HttpError) -> ControlError {
 
 fn signature(error: SigV4Error) -> ControlError {
     tracing::info!(detail = error.log_detail(), "a signature was refused");
+    if let SigV4Error::BeforeStart { .. } = error {
+        return ControlError::Throttling { message: error.to_string() };
+    }
     let failure = match error.error_type() {
         "MissingAuthenticationTokenException" => SignatureFailure::Missing,
         "UnrecognizedClientException" => SignatureFailure::UnknownKey,

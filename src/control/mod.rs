@@ -15,6 +15,7 @@ pub mod throttle;
 mod translate;
 pub mod worker;
 
+pub use declare::DECLARED_ROLE;
 pub use error::{ControlError, ValidationReason};
 pub use service::{Control, Done};
 pub use start::{StartError, Started, access_keys, start};

@@ -6,6 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sessiongate_storage::Timestamp;
+use sessiongate_targets::aws::GatewayRole;
 
 use crate::config::DeclaredTools;
 
@@ -165,6 +166,12 @@ impl GatewayObject {
         }
     }
 
+    /// As whom the gateway calls AWS for it: the role that it is served with, or is to be.
+    pub fn role(&self) -> GatewayRole {
+        let role = text(self.active.as_ref().unwrap_or(&self.input), "roleArn");
+        GatewayRole { role: role.into(), gateway: self.id.as_str().into() }
+    }
+
     /// Something is under way.
     pub fn is_changing(&self) -> bool {
         matches!(self.status, GatewayStatus::Creating | GatewayStatus::Updating | GatewayStatus::Deleting)
@@ -196,6 +203,25 @@ impl fmt::Debug for GatewayObject {
 // === impl TargetObject ===
 
 impl TargetObject {
+    /// One that was just asked for, with these members.
+    pub fn new(gateway: String, id: String, input: Members, now: Timestamp) -> Self {
+        Self {
+            gateway,
+            id,
+            declared: None,
+            input,
+            active: None,
+            active_tools: None,
+            untried: true,
+            status: TargetStatus::Creating,
+            status_reasons: Vec::new(),
+            created_at: now,
+            updated_at: now,
+            last_synchronized_at: None,
+            creation: None,
+        }
+    }
+
     /// `name`.
     pub fn name(&self) -> &str {
         text(&self.input, "name")

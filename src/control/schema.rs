@@ -4,15 +4,16 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use serde_json::Value;
-use sessiongate_targets::aws::ObjectUri;
+use sessiongate_actors::catalogue::{Fault, ListKind, readable};
+use sessiongate_protocol::text::short;
+use sessiongate_protocol::{RawJson, names};
+use sessiongate_targets::aws::{GatewayRole, ObjectUri};
 
 use super::ControlError;
-use super::objects::Members;
+use super::objects::{Members, text};
 use crate::config::Quotas;
 use crate::gateway::Outgoing;
 
-/// The longest name of a tool.
-const MAX_NAME: usize = 256;
 /// To fetch one.
 const FETCH: Duration = Duration::from_secs(30);
 const INLINE: &str = "targetConfiguration.mcp.mcpServer.mcpToolSchema.inlinePayload";
@@ -27,7 +28,7 @@ pub fn check_inline(input: &Members, quotas: &Quotas) -> Result<(), ControlError
         let message = format!("has {} bytes, and {} are allowed: put it in S3", payload.len(), quotas.inline_schema);
         return Err(ControlError::field(INLINE, message));
     }
-    tools(payload, quotas).map(drop).map_err(|why| ControlError::field(INLINE, why))
+    tools(payload, text(input, "name"), quotas).map(drop).map_err(|why| ControlError::field(INLINE, why))
 }
 
 /// The schema that came within the request.
@@ -35,25 +36,31 @@ pub fn inline(input: &Members) -> Option<&str> {
     input.get("targetConfiguration")?["mcp"]["mcpServer"]["mcpToolSchema"]["inlinePayload"].as_str()
 }
 
-/// The tools of a target's schema, fetched where it is elsewhere; none where it has none.
+/// The tools of a target's schema, fetched as its gateway's role where it is elsewhere; none where it has none.
 ///
 /// # Errors
 /// What is wrong with it, for a person.
-pub async fn load(input: &Members, quotas: &Quotas, outgoing: &Outgoing) -> Result<Option<Vec<Value>>, String> {
+pub async fn load(
+    input: &Members,
+    role: &GatewayRole,
+    quotas: &Quotas,
+    outgoing: &Outgoing,
+) -> Result<Option<Vec<Value>>, String> {
     let schema = input.get("targetConfiguration").map(|one| &one["mcp"]["mcpServer"]["mcpToolSchema"]);
     let s3 = schema.and_then(|schema| schema.get("s3"));
-    let (text, place) = match (inline(input), s3) {
+    let (json, place) = match (inline(input), s3) {
         (Some(payload), _) => (payload.to_owned(), "mcpToolSchema.inlinePayload"),
-        (None, Some(s3)) => (fetch(s3, quotas, outgoing).await?, "mcpToolSchema.s3"),
+        (None, Some(s3)) => (fetch(s3, role, quotas, outgoing).await?, "mcpToolSchema.s3"),
         (None, None) => return Ok(None),
     };
-    tools(&text, quotas).map(Some).map_err(|why| format!("{place} {why}"))
+    tools(&json, text(input, "name"), quotas).map(Some).map_err(|why| format!("{place} {why}"))
 }
 
-async fn fetch(s3: &Value, quotas: &Quotas, outgoing: &Outgoing) -> Result<String, String> {
+async fn fetch(s3: &Value, role: &GatewayRole, quotas: &Quotas, outgoing: &Outgoing) -> Result<String, String> {
     let uri = s3["uri"].as_str().unwrap_or_default();
     let object: ObjectUri = uri.parse().map_err(|error| format!("mcpToolSchema.s3.uri {error}"))?;
-    let reader = outgoing.objects().ok_or("mcpToolSchema.s3: the gateway cannot reach anything, see its log")?;
+    let reader =
+        outgoing.objects(Some(role)).ok_or("mcpToolSchema.s3: the gateway cannot reach anything, see its log")?;
     let limit = usize::try_from(quotas.fetched_schema).unwrap_or(usize::MAX);
     let bytes =
         reader.fetch_object(&object, s3["bucketOwnerAccountId"].as_str(), limit, FETCH).await.map_err(|error| {
@@ -63,11 +70,12 @@ async fn fetch(s3: &Value, quotas: &Quotas, outgoing: &Outgoing) -> Result<Strin
     String::from_utf8(bytes.into()).map_err(|_| format!("{uri} is not UTF-8"))
 }
 
-/// Reads a schema: a list of tools, or an object with the list as `tools`, as the result of `tools/list` is.
+/// Reads a schema of the target of this name: a list of tools, or an object with the list as `tools`, as the result of
+/// `tools/list` is.
 ///
 /// # Errors
 /// What is wrong with it, for a person.
-pub fn tools(text: &str, quotas: &Quotas) -> Result<Vec<Value>, String> {
+pub fn tools(text: &str, target: &str, quotas: &Quotas) -> Result<Vec<Value>, String> {
     let read: Value = serde_json::from_str(text).map_err(|error| format!("is no JSON: {error}"))?;
     let tools = match read {
         Value::Array(tools) => tools,
@@ -80,15 +88,25 @@ pub fn tools(text: &str, quotas: &Quotas) -> Result<Vec<Value>, String> {
     if tools.len() > quotas.tools_per_target as usize {
         return Err(format!("has {} tools, and {} are allowed", tools.len(), quotas.tools_per_target));
     }
-    let mut names = HashSet::new();
-    for (at, tool) in tools.iter().enumerate() {
-        let Some(name) = tool["name"].as_str().filter(|name| (1..=MAX_NAME).contains(&name.chars().count())) else {
-            return Err(format!("has no `name` of 1 to {MAX_NAME} characters in tool {at}"));
+    let mut seen = HashSet::new();
+    for (tool, number) in tools.iter().zip(1..) {
+        let name = tool["name"].as_str().unwrap_or_default();
+        let which = || {
+            if name.is_empty() { format!("number {number}") } else { format!("number {number} (`{}`)", short(name)) }
         };
-        if !tool["inputSchema"].is_object() {
-            return Err(format!("has no object `inputSchema` in tool {at} (`{name}`)"));
+        let fault =
+            RawJson::from_serialize(tool).map_or(Some(Fault::Form), |tool| readable(ListKind::Tools, &tool).err());
+        if let Some(fault) = fault {
+            return Err(format!("has a tool that clients cannot read: {} {fault}", which()));
         }
-        if !names.insert(name) {
+        let most = quotas.tool_name;
+        if names::exposed(target, name).chars().count() > most as usize {
+            return Err(format!(
+                "has a name of more than {most} characters, with that of the target before it: {}",
+                which()
+            ));
+        }
+        if !seen.insert(name) {
             return Err(format!("has the tool `{name}` twice"));
         }
     }
@@ -103,8 +121,8 @@ mod tests {
     fn both_forms_are_read_and_others_refused() {
         let quotas = Quotas { tools_per_target: 2, ..Quotas::default() };
         let one = r#"{"name":"a","inputSchema":{"type":"object"}}"#;
-        assert_eq!(tools(&format!("[{one}]"), &quotas).unwrap().len(), 1);
-        assert_eq!(tools(&format!("{{\"tools\":[{one}]}}"), &quotas).unwrap().len(), 1);
+        assert_eq!(tools(&format!("[{one}]"), "t", &quotas).unwrap().len(), 1);
+        assert_eq!(tools(&format!("{{\"tools\":[{one}]}}"), "t", &quotas).unwrap().len(), 1);
         let two = one.replace("\"a\"", "\"b\"");
         let three = one.replace("\"a\"", "\"c\"");
         for wrong in [
@@ -113,10 +131,12 @@ mod tests {
             "{}".to_owned(),
             "[{}]".to_owned(),
             r#"[{"name":"a"}]"#.to_owned(),
+            r#"[{"name":"a","inputSchema":{"type":"string"}}]"#.to_owned(),
+            one.replace("\"a\"", &format!("\"{}\"", "x".repeat(253))),
             format!("[{one},{one}]"),
             format!("[{one},{two},{three}]"),
         ] {
-            assert!(tools(&wrong, &quotas).is_err(), "{wrong}");
+            assert!(tools(&wrong, "t", &quotas).is_err(), "{wrong}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The operations.
 
 mod gateways;
+mod origins;
 mod pages;
 mod policies;
 mod tags;
@@ -13,6 +14,7 @@ use serde_json::Value;
 use sessiongate_actors::clock;
 use sessiongate_storage::Timestamp;
 
+use super::declare::declared_id;
 use super::ids::Account;
 use super::model::{Input, OperationName, model};
 use super::objects::{GatewayObject, Members};
@@ -20,7 +22,7 @@ use super::tables::{Tables, Versioned};
 use super::worker::Work;
 use super::{ControlError, WorkQueue};
 use crate::auth::policy::Policy;
-use crate::config::Quotas;
+use crate::config::{Config, Quotas};
 use crate::gateway::Runtime;
 
 /// Instead of a policy that is there and cannot be read.
@@ -92,19 +94,25 @@ impl Control {
         Self { tables, account, quotas, base_url, queue, runtime }
     }
 
-    /// Makes the data plane ask the policies that are stored.
-    pub fn serve_policies(&self) {
-        for row in self.tables.gateways(None, usize::MAX) {
-            let arn = self.account.gateway_arn(&row.object.id);
-            if let Some(text) = self.tables.policy(&arn) {
-                match Policy::parse(&text) {
-                    Ok(policy) => self.serve_policy(&arn, Some(policy)),
-                    Err(error) => {
-                        tracing::error!(gateway = row.object.id, %error, "a stored resource policy cannot be understood: nobody may call the gateway");
-                        self.serve_policy(&arn, Policy::parse(NOBODY).ok());
-                    }
-                }
-            }
+    /// Makes the data plane ask the policies that are stored. Call it before what `process` declares is served: a declared
+    /// gateway may have had a policy before it was an object.
+    pub async fn serve_policies(&self, process: &Config) {
+        let _writing = self.tables.lock().await;
+        let rows = self.tables.gateways(None, usize::MAX);
+        let made = rows.iter().map(|row| &row.object).filter(|object| object.declared.is_none());
+        let made = made.map(|object| (object.id.clone(), object.served_as()));
+        let declared = process.gateways.iter().map(|gateway| (declared_id(&gateway.name), &*gateway.name));
+        for (id, served_as) in made.chain(declared) {
+            let arn = self.account.gateway_arn(&id);
+            let Some(text) = self.tables.policy(&arn) else { continue };
+            let policy = Policy::parse(&text).map_or_else(
+                |error| {
+                    tracing::error!(gateway = id, %error, "a stored resource policy cannot be understood: nobody may call the gateway");
+                    Policy::parse(NOBODY).ok()
+                },
+                Some,
+            );
+            self.runtime.set_policy(served_as, &arn, policy);
         }
     }
 
@@ -118,9 +126,17 @@ impl Control {
     /// The gateway that a request names by id or ARN.
     fn gateway_of(&self, input: &Input<'_>) -> Result<Versioned<GatewayObject>, ControlError> {
         let id = input.string("gatewayIdentifier").unwrap_or_default();
-        let ours = input.arn("gatewayIdentifier").is_none_or(|arn| self.account.gateway_id(arn).is_some());
-        let found = ours.then(|| self.tables.gateway(id)).flatten();
-        found.ok_or_else(|| ControlError::ResourceNotFound { message: format!("there is no gateway {id}") })
+        let message = match input.arn("gatewayIdentifier").filter(|arn| self.account.gateway_id(arn).is_none()) {
+            Some(arn) => {
+                let Account { id, region } = &self.account;
+                format!("{arn} is not here: this is account {id} in region {region}")
+            }
+            None => match self.tables.gateway(id) {
+                Some(found) => return Ok(found),
+                None => format!("there is no gateway {id}"),
+            },
+        };
+        Err(ControlError::ResourceNotFound { message })
     }
 
     /// A place in the queue of work, before anything is stored that would need one.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use actix_web::web::Data;
 use sessiongate_storage::{ControlStore, StoreError};
@@ -78,13 +79,15 @@ pub async fn start(
     let worker = Worker::new(tables.clone(), runtime.clone(), config.quotas.clone(), account.clone());
     worker.serve_all().await;
     let control = Control::new(tables, account, config.quotas.clone(), base_url.to_owned(), queue, runtime);
-    control.serve_policies();
+    control.serve_policies(process).await;
     control.declare(process).await;
+    control.warn_of_taken(process);
     actix_rt::spawn(worker.run(work));
     let control = Arc::new(control);
+    let replay = ReplayGuard::new(ReplaySettings::default()).since(SystemTime::now());
     let door = Door {
         control: control.clone(),
-        verifier: Verifier::new(keys, Policy::default(), Some(Arc::new(ReplayGuard::new(ReplaySettings::default())))),
+        verifier: Verifier::new(keys, Policy::default(), Some(Arc::new(replay))),
         throttle: Throttle::new(&config.quotas),
     };
     let bound = door::bind(config.listen, Data::new(door), process.shutdown_timeout)

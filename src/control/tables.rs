@@ -128,9 +128,9 @@ impl Tables {
         rows.gateways.range::<str, _>(after_bound(after)).take(limit).map(|(_, row)| row.clone()).collect()
     }
 
-    /// How many gateways there are.
-    pub fn count_gateways(&self) -> usize {
-        self.rows.read().gateways.len()
+    /// How many gateways there are that were created here.
+    pub fn count_created(&self) -> usize {
+        self.rows.read().gateways.values().filter(|row| row.object.declared.is_none()).count()
     }
 
     /// A target.

@@ -6,11 +6,15 @@ use serde_json::Value;
 
 use super::ControlError;
 use super::objects::{GatewayObject, Members, TargetObject, text};
+use crate::auth::jwt::RulesError;
 use crate::config::{
     Authorizer, ClaimOperator, ClaimType, CustomClaim, DeclaredTools, Endpoint, ExceptionLevel, GatewayConfig,
     HttpTarget, InterceptionPoint, InterceptorConfig, JwtAuthorizer, Listing, McpConfig, Pass, SessionSettings,
     Sessions, Synchronisation, TargetConfig, Transport,
 };
+
+#[cfg(test)]
+mod tests;
 
 /// Sessions that are asked for without saying how long they last.
 const SESSION_TIMEOUT: u64 = 3600;
@@ -42,8 +46,8 @@ pub fn gateway(object: &GatewayObject, input: &Members) -> Result<GatewayConfig,
     };
     config.authorizer = match text(input, "authorizerType") {
         "AWS_IAM" => Authorizer::Iam,
-        "CUSTOM_JWT" => Authorizer::Jwt(jwt(input)?),
-        "AUTHENTICATE_ONLY" => Authorizer::AuthenticateOnly(jwt(input)?),
+        "CUSTOM_JWT" => Authorizer::Jwt(jwt(input, false)?),
+        "AUTHENTICATE_ONLY" => Authorizer::AuthenticateOnly(jwt(input, true)?),
         _ => Authorizer::None,
     };
     // Whoever created it said so.
@@ -52,6 +56,7 @@ pub fn gateway(object: &GatewayObject, input: &Members) -> Result<GatewayConfig,
         config.hosts.extend(domains["default"].as_str().map(str::to_ascii_lowercase));
         config.hosts.extend(strings(&domains["alternateDomains"]).iter().map(|host| host.to_ascii_lowercase()));
     }
+    config.role = Some(text(input, "roleArn").to_owned());
     config.interceptors = input
         .get("interceptorConfigurations")
         .and_then(Value::as_array)
@@ -93,7 +98,7 @@ pub fn target(
         .ok_or_else(|| ControlError::field("targetConfiguration", "has no `mcp.mcpServer`"))?;
     let url = text(server, "endpoint")
         .parse::<Endpoint>()
-        .map_err(|error| ControlError::field("targetConfiguration.mcp.mcpServer.endpoint", error))?;
+        .map_err(|error| ControlError::field("targetConfiguration.mcp.mcpServer.endpoint", format!("is {error}")))?;
     let mut config = TargetConfig::new(
         object_name(object, input),
         McpConfig::Http(HttpTarget { transport: Transport::StreamableHttp, ..HttpTarget::new(url) }),
@@ -125,14 +130,16 @@ fn object_name<'a>(object: &'a TargetObject, input: &'a Members) -> &'a str {
     }
 }
 
-fn jwt(input: &Members) -> Result<JwtAuthorizer, ControlError> {
+fn jwt(input: &Members, authenticate_only: bool) -> Result<JwtAuthorizer, ControlError> {
     const PATH: &str = "authorizerConfiguration.customJWTAuthorizer.discoveryUrl";
+    let wrong =
+        |error: RulesError| ControlError::field("authorizerConfiguration.customJWTAuthorizer", error.to_string());
     let jwt = &input.get("authorizerConfiguration").unwrap_or(&Value::Null)["customJWTAuthorizer"];
     let discovery_url = jwt["discoveryUrl"]
         .as_str()
         .unwrap_or_default()
         .parse::<Endpoint>()
-        .map_err(|error| ControlError::field(PATH, error))?;
+        .map_err(|error| ControlError::field(PATH, format!("is {error}")))?;
     let scopes = jwt["advertisedScopeMapping"].as_object().into_iter().flatten();
     let config = JwtAuthorizer {
         discovery_url,
@@ -141,19 +148,25 @@ fn jwt(input: &Members) -> Result<JwtAuthorizer, ControlError> {
         allowed_clients: strings(&jwt["allowedClients"]),
         allowed_scopes: strings(&jwt["allowedScopes"]),
         advertised_scopes: scopes.filter_map(|(from, to)| Some((from.clone(), to.as_str()?.to_owned()))).collect(),
-        custom_claims: jwt["customClaims"].as_array().into_iter().flatten().map(claim).collect(),
+        custom_claims: jwt["customClaims"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(claim)
+            .collect::<Result<_, _>>()
+            .map_err(wrong)?,
         strict_audience: false,
     };
-    match crate::gateway::jwt_rules(&config, false).validate() {
+    match crate::gateway::jwt_rules(&config, authenticate_only).validate() {
         Ok(()) => Ok(config),
-        Err(error) => Err(ControlError::field("authorizerConfiguration.customJWTAuthorizer", error.to_string())),
+        Err(error) => Err(wrong(error)),
     }
 }
 
-fn claim(claim: &Value) -> CustomClaim {
+fn claim(claim: &Value) -> Result<CustomClaim, RulesError> {
     let rule = &claim["authorizingClaimMatchValue"];
     let value = &rule["claimMatchValue"];
-    CustomClaim {
+    let config = CustomClaim {
         name: claim["inboundTokenClaimName"].as_str().unwrap_or_default().to_owned(),
         value_type: match claim["inboundTokenClaimValueType"].as_str() {
             Some("STRING_ARRAY") => ClaimType::StringArray,
@@ -168,6 +181,12 @@ fn claim(claim: &Value) -> CustomClaim {
             Some(one) => vec![one.to_owned()],
             None => strings(&value["matchValueStringList"]),
         },
+    };
+    // A list of one is one value in the configuration, and a list here.
+    let is_list = value.get("matchValueStringList").is_some();
+    match is_list == (config.operator == ClaimOperator::ContainsAny) {
+        true => Ok(config),
+        false => Err(RulesError::Operator { name: config.name }),
     }
 }
 

@@ -4,13 +4,17 @@
 //! The order is always the same: what is to be served is stored first, then served, then the status tells that it is. So
 //! a process that dies in between finds either the old or the new.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::Data;
 use serde_json::json;
-use sessiongate_actors::clock;
+use sessiongate_actors::catalogue::TargetCatalogue;
 use sessiongate_storage::CatalogueWrite;
+use sessiongate_targets::TargetError;
 use tokio::sync::{Mutex, Semaphore, mpsc};
 
 use super::ControlError;
@@ -18,7 +22,7 @@ use super::ids::Account;
 use super::objects::{GatewayObject, GatewayStatus, TargetObject, TargetStatus, reason, text};
 use super::tables::{Tables, Versioned};
 use super::{schema, translate};
-use crate::config::{DeclaredTools, GatewayConfig, Quotas};
+use crate::config::{DeclaredTools, GatewayConfig, Quotas, TargetConfig};
 use crate::gateway::{Origin, Runtime};
 
 /// What waits to be carried out.
@@ -39,6 +43,14 @@ pub enum Work {
     Gateway(String),
     /// With a target: `gatewayId`, `targetId`.
     Target(String, String),
+}
+
+/// What a look at a target brought.
+struct Tried {
+    /// Those of its schema.
+    tools: Option<DeclaredTools>,
+    /// What it offers, where it was asked.
+    catalogue: Option<TargetCatalogue>,
 }
 
 /// Carries out what is in the queue.
@@ -66,6 +78,15 @@ impl Worker {
         // Not all at once: each is a copy, and there may be very many.
         for some in self.tables.gateways(None, usize::MAX).chunks(SERVED_AT_ONCE) {
             let configs: Vec<GatewayConfig> = some.iter().filter_map(|row| self.config(&row.object)).collect();
+            for (gateway, role) in configs.iter().filter_map(|config| Some((&config.name, config.role.as_ref()?))) {
+                if !self.runtime.outgoing().lists(role) {
+                    tracing::warn!(
+                        gateway,
+                        role,
+                        "a stored gateway has a role that `aws.roles` does not list: what needs it is refused"
+                    );
+                }
+            }
             self.runtime.change(Origin::Control, &configs, &[]).await;
         }
     }
@@ -181,21 +202,22 @@ impl Worker {
             let tried = self.try_target(object).await;
             drop(slot);
             match tried {
-                Ok((tools, catalogue)) => {
+                Ok(tried) => {
                     crash_point("target-tried");
-                    let synchronised = catalogue.is_some().then(clock::now);
+                    let read = tried.catalogue.as_ref();
                     let next = TargetObject {
                         active: Some(object.input.clone()),
-                        active_tools: tools,
+                        active_tools: tried.tools,
                         untried: false,
-                        last_synchronized_at: synchronised.or(object.last_synchronized_at),
+                        status_reasons: read.map(left_out).unwrap_or_default(),
+                        last_synchronized_at: read.map(|read| read.synced_at).or(object.last_synchronized_at),
                         ..TargetObject::clone(object)
                     };
-                    let mut catalogues = vec![self.catalogue(object, object.name(), catalogue)];
+                    let mut catalogues = vec![catalogue_of(object, object.name(), read)?];
                     if let Some(before) = object.active.as_ref().map(|active| text(active, "name"))
                         && before != object.name()
                     {
-                        catalogues.push(self.catalogue(object, before, None));
+                        catalogues.push(catalogue_of(object, before, None)?);
                     }
                     self.set_target(row, next, catalogues).await?
                 }
@@ -210,6 +232,12 @@ impl Worker {
         };
         crash_point("target-activated");
         self.serve(&row.object.gateway).await;
+        // Where nothing changed but what the target offers, it is served on as it was.
+        if let (Some(supervisor), Some(read)) =
+            (self.runtime.supervisor_of(&row.object.gateway), row.object.last_synchronized_at)
+        {
+            supervisor.take_stored(row.object.name(), read).await;
+        }
         crash_point("target-served");
         let next = TargetObject { status: TargetStatus::Ready, ..TargetObject::clone(&row.object) };
         self.set_target(&row, next, Vec::new()).await?;
@@ -217,24 +245,25 @@ impl Worker {
         Ok(())
     }
 
-    /// Reaches a target and reads what it offers; none where its tools are given or always read live. The error is for
-    /// the client.
-    async fn try_target(&self, object: &TargetObject) -> Result<(Option<DeclaredTools>, Option<Vec<u8>>), String> {
-        let tools = schema::load(&object.input, &self.quotas, self.runtime.outgoing()).await?.map(DeclaredTools::from);
+    /// Looks at a target as it was asked for. The error is for whoever asked.
+    async fn try_target(&self, object: &TargetObject) -> Result<Tried, String> {
+        let gateway = self.tables.gateway(&object.gateway).ok_or("the gateway is gone")?;
+        let tools = schema::load(&object.input, &gateway.object.role(), &self.quotas, self.runtime.outgoing()).await?;
+        let tools = tools.map(DeclaredTools::from);
         let config = translate::target(object, &object.input, tools.clone()).map_err(|error| error.to_string())?;
-        if tools.is_some() || config.listing == Some(crate::config::Listing::Dynamic) {
-            return Ok((tools, None));
-        }
-        let catalogue = self.runtime.probe(&config).await.map_err(|error| {
+        let catalogue = self.runtime.try_target(&config).await.map_err(|error| {
             tracing::warn!(gateway = object.gateway, target_name = object.name(), %error, detail = ?error, "target cannot be used");
-            error.to_string()
+            why(&error)
         })?;
-        let (found, most) = (catalogue.tools.len(), self.quotas.tools_per_target as usize);
-        if found > most {
-            return Err(format!("the target has {found} tools, and {most} are allowed"));
+        for left_out in catalogue.iter().flat_map(|catalogue| &catalogue.left_out) {
+            tracing::warn!(
+                gateway = object.gateway,
+                target_name = object.name(),
+                left_out = &**left_out,
+                "not all that a target lists is shown"
+            );
         }
-        let bytes = serde_json::to_vec(&catalogue).map_err(|error| error.to_string())?;
-        Ok((None, Some(bytes)))
+        Ok(Tried { tools, catalogue })
     }
 
     async fn synchronise(&self, row: &Versioned<TargetObject>) -> Result<(), ControlError> {
@@ -242,21 +271,24 @@ impl Worker {
         crash_point("sync-accepted");
         let name = object.active.as_ref().map_or(object.name(), |active| text(active, "name"));
         let serving = object.declared.as_ref().unwrap_or(&object.gateway);
-        let outcome = match self.runtime.supervisor_of(serving) {
-            Some(supervisor) => supervisor.sync(Some(name)).await.pop().map(|(_, outcome)| outcome),
-            None => None,
-        };
+        let outcome = self.runtime.synchronise(serving, name).await;
         crash_point("sync-read");
         match outcome {
             Some(Ok(catalogue)) => {
                 let next = TargetObject {
                     status: TargetStatus::Ready,
+                    status_reasons: left_out(&catalogue),
                     last_synchronized_at: Some(catalogue.synced_at),
                     ..TargetObject::clone(object)
                 };
-                self.set_target(row, next, Vec::new()).await.map(drop)
+                // With the status, so that it is true after a crash too. Those of the file are stored elsewhere.
+                let stored = match object.declared {
+                    None => vec![catalogue_of(object, name, Some(&catalogue))?],
+                    Some(_) => Vec::new(),
+                };
+                self.set_target(row, next, stored).await.map(drop)
             }
-            Some(Err(error)) => self.fail(row, TargetStatus::SynchronizeUnsuccessful, &error.to_string()).await,
+            Some(Err(error)) => self.fail(row, TargetStatus::SynchronizeUnsuccessful, &why(&error)).await,
             None => self.fail(row, TargetStatus::SynchronizeUnsuccessful, "the target is not served").await,
         }
     }
@@ -266,7 +298,7 @@ impl Worker {
         crash_point("target-delete-accepted");
         let before = object.active.as_ref().map(|active| text(active, "name").to_owned());
         let next = TargetObject { active: None, active_tools: None, ..TargetObject::clone(object) };
-        let gone = before.map(|name| self.catalogue(object, &name, None));
+        let gone = before.map(|name| catalogue_of(object, &name, None)).transpose()?;
         let row = self.set_target(row, next, gone.into_iter().collect()).await?;
         crash_point("target-delete-deactivated");
         self.serve(&object.gateway).await;
@@ -314,17 +346,15 @@ impl Worker {
         for row in rows {
             let Some(active) = &row.object.active else { continue };
             match translate::target(&row.object, active, row.object.active_tools.clone()) {
-                Ok(target) => config.targets.push(target),
+                Ok(target) => {
+                    config.targets.push(TargetConfig { timeout: self.quotas.invocation_timeout, ..target });
+                }
                 Err(error) => {
                     tracing::error!(gateway = object.id, target_name = row.object.name(), %error, "a stored target cannot be served");
                 }
             }
         }
         Some(config)
-    }
-
-    fn catalogue(&self, object: &TargetObject, name: &str, value: Option<Vec<u8>>) -> CatalogueWrite {
-        CatalogueWrite { gateway: object.gateway.as_str().into(), target: name.into(), value: value.map(Into::into) }
     }
 
     async fn set_gateway(
@@ -348,6 +378,30 @@ impl Worker {
         let (gateway, id) = (next.gateway.clone(), next.id.clone());
         self.tables.update_target(&writing, row, next, catalogues).await?;
         self.tables.target(&gateway, &id).ok_or_else(gone)
+    }
+}
+
+/// What a target is to offer from now on; none takes away what it offered.
+fn catalogue_of(
+    object: &TargetObject,
+    name: &str,
+    catalogue: Option<&TargetCatalogue>,
+) -> Result<CatalogueWrite, ControlError> {
+    let bytes = catalogue.map(serde_json::to_vec).transpose();
+    let bytes = bytes.map_err(|error| ControlError::Internal { detail: error.to_string() })?;
+    Ok(CatalogueWrite { gateway: object.gateway.as_str().into(), target: name.into(), value: bytes.map(Into::into) })
+}
+
+fn left_out(catalogue: &TargetCatalogue) -> Vec<String> {
+    catalogue.left_out.iter().map(|remark| reason(remark)).collect()
+}
+
+/// What went wrong with a target, for whoever gave its address. The body of a refusal stays in the log: the address may lead to
+/// what is not theirs to read.
+fn why(error: &TargetError) -> String {
+    match error.detail().filter(|_| !matches!(error, TargetError::Status { .. })) {
+        Some(detail) => format!("{error}: {detail}"),
+        None => error.to_string(),
     }
 }
 

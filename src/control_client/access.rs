@@ -90,9 +90,9 @@ struct Key {
 // === impl Access ===
 
 impl Access {
-    /// Puts together what command line, variables and file say. The URL: the command line's, a variable's, the file's
-    /// `control.listen`, or `http://127.0.0.1:8081`. The key: the file's first one if the URL is the file's, else that of
-    /// the variables, else the file's. Blocking: it reads the file.
+    /// Puts together what command line, file and variables say. The URL: the command line's, the file's `control.listen`,
+    /// a variable's, or `http://127.0.0.1:8081`. The key: the file's first one if the URL is the file's, else that of the
+    /// variables, else the file's. Blocking: it reads the file.
     ///
     /// # Errors
     /// Where the file is wrong, or something needed is nowhere.
@@ -103,24 +103,33 @@ impl Access {
     }
 
     fn put_together(asked: &Asked, file: Option<(&Path, &Config)>, variables: Lookup<'_>) -> Result<Self, AccessError> {
-        let given = match &asked.endpoint {
-            Some(url) => Some(checked(url.clone(), "--endpoint")?),
-            None => set(&ENDPOINTS, variables).map(|(name, text)| read(&text, name)).transpose()?,
+        let given = asked.endpoint.clone().map(|url| checked(url, "--endpoint")).transpose()?;
+        let control = match file {
+            Some((path, config)) => match &config.control {
+                Some(control) => Some((path, control)),
+                None if given.is_some() => None,
+                // Not a variable's: whoever names a file means its gateways.
+                None => return Err(AccessError::NoControl(path.to_owned())),
+            },
+            None => None,
         };
-        let control = file.and_then(|(path, config)| Some((path, config.control.as_ref()?)));
-        let of_variables = || key_of_variables(variables);
+        let listens = control.map(|(path, control)| listener(path, control.listen));
+        let endpoint = match (given, &listens, set(&ENDPOINTS, variables)) {
+            (Some(url), ..) => url,
+            (None, Some(Ok(url)), _) => url.clone(),
+            // The file leaves the port to the system, or there is none.
+            (None, _, Some((name, text))) => read(&text, name)?,
+            (None, Some(Err(AccessError::NoPort(path))), None) => return Err(AccessError::NoPort(path.clone())),
+            (None, _, None) => url_of(ControlConfig::default().listen)?,
+        };
         let of_file = || control.and_then(|(path, control)| key_of_file(path, control));
-        let (endpoint, key) = match (given, file) {
-            (Some(url), _) => (url, of_variables()?.or_else(of_file)),
-            (None, Some((path, _))) => {
-                let (path, control) = control.ok_or_else(|| AccessError::NoControl(path.to_owned()))?;
-                let key = match of_file() {
-                    Some(key) => Some(key),
-                    None => of_variables()?,
-                };
-                (listener(path, control.listen)?, key)
-            }
-            (None, None) => (url_of(ControlConfig::default().listen)?, of_variables()?),
+        let key = match &listens {
+            Some(Ok(url)) if *url == endpoint => of_file(),
+            _ => None,
+        };
+        let key = match key {
+            Some(key) => Some(key),
+            None => key_of_variables(variables)?.or_else(of_file),
         };
         let key = key.ok_or(AccessError::NoKey)?;
         let region = asked.region.clone();
@@ -275,8 +284,18 @@ mod tests {
             ("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE_CONTROL", "http://aws.example"),
             ("SESSIONGATE_CONTROL", "http://own.example"),
         ]);
-        let access = find(&Asked::default(), Some(&config), &variable).unwrap();
-        assert_eq!(access.endpoint.as_str(), "http://own.example/");
+        let find_with = |config: Option<&Config>| {
+            let both = |name: &str| variable(name).or_else(|| table(KEY)(name));
+            find(&Asked::default(), config, &both).unwrap()
+        };
+        assert_eq!(find_with(None).endpoint.as_str(), "http://own.example/");
+        // Whoever names a file means its gateways, whatever else a shell has set.
+        let access = find_with(Some(&config));
+        assert_eq!((access.endpoint.as_str(), &*access.origin), ("http://127.0.0.1:9001/", "g.yaml"));
+        let access = find_with(Some(&file("127.0.0.1:0")));
+        assert_eq!((access.endpoint.as_str(), &*access.origin), ("http://own.example/", KEY_ID));
+        let same = Asked { endpoint: Some("http://127.0.0.1:9001".parse().unwrap()), ..Asked::default() };
+        assert_eq!(find(&same, Some(&config), &table(KEY)).unwrap().origin, "g.yaml");
         let access = find(&Asked::default(), None, &table(KEY)).unwrap();
         assert_eq!(access.endpoint.as_str(), "http://127.0.0.1:8081/");
     }

@@ -103,6 +103,13 @@ impl ControlClientError {
         self.refusal().is_some_and(|refusal| refusal.status == 429)
     }
 
+    /// Whether somebody who only looks may look again: nobody answered, or the control plane is busy or in trouble.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        let in_trouble = |refusal: &Refusal| refusal.status == 429 || refusal.status >= 500;
+        matches!(self, Self::Unreachable { .. }) || self.refusal().is_some_and(in_trouble)
+    }
+
     pub(super) fn broken(endpoint: &url::Url, error: &reqwest::Error) -> Self {
         let url = endpoint.to_string();
         if error.is_timeout() && !error.is_connect() {

@@ -5,9 +5,7 @@ use serde_json::Value;
 use super::client::{ControlClient, Resource};
 use super::error::ControlClientError;
 use crate::control::model::{Kind, model};
-
-/// How alike two names are that may be mistaken for each other: 1 is the same.
-const ALIKE: f64 = 0.8;
+use crate::similar::nearest;
 
 // === impl ControlClient ===
 
@@ -54,9 +52,8 @@ fn named(kind: &'static str, wanted: &str, id: &str, items: &[Value]) -> Result<
     let name = |item: &Value| item["name"].as_str().map(str::to_owned);
     let found = items.iter().find(|item| item["name"] == wanted).and_then(|item| item[id].as_str());
     found.map(str::to_owned).ok_or_else(|| {
-        let scored = items.iter().filter_map(name).map(|name| (strsim::jaro_winkler(&name, wanted), name));
-        let similar = scored.filter(|(alike, _)| *alike >= ALIKE).max_by(|one, other| one.0.total_cmp(&other.0));
-        ControlClientError::Unknown { kind, wanted: wanted.to_owned(), similar: similar.map(|(_, name)| name) }
+        let similar = nearest(wanted, items.iter().filter_map(name));
+        ControlClientError::Unknown { kind, wanted: wanted.to_owned(), similar }
     })
 }
 

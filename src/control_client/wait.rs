@@ -53,10 +53,11 @@ pub fn is_settled(status: &str) -> bool {
 // === impl ControlClient ===
 
 impl ControlClient {
-    /// Waits until nothing more is done with an object, and returns it. `seen` hears of every look.
+    /// Waits until nothing more is done with an object, and returns it. `seen` hears of every look. A control plane that is
+    /// away for a while, or busy, is asked again: what it has accepted it takes up when it is back.
     ///
     /// # Errors
-    /// [`ControlClientError::NotSettled`] after `limit`, or what the control plane answers.
+    /// After `limit` [`ControlClientError::NotSettled`] or why it could not be asked, or what the control plane answers.
     pub async fn settled(
         &self,
         resource: &Resource,
@@ -65,7 +66,13 @@ impl ControlClient {
     ) -> Result<Value, ControlClientError> {
         let mut looks = Looks::new(limit);
         loop {
-            let object = self.get(resource).await?;
+            let object = match self.get(resource).await {
+                Err(error) if error.may_pass() => {
+                    looks.again(error).await?;
+                    continue;
+                }
+                answer => answer?,
+            };
             seen(&object);
             let status = Standing::of(&object).status;
             if is_settled(&status) {
@@ -75,10 +82,11 @@ impl ControlClient {
         }
     }
 
-    /// Waits until there is no such object. Returns it if it stays, because it could not be deleted.
+    /// Waits until there is no such object, as [`Self::settled`] waits. Returns it if it stays, because it could not be
+    /// deleted.
     ///
     /// # Errors
-    /// [`ControlClientError::NotSettled`] after `limit`, or what the control plane answers.
+    /// As [`Self::settled`].
     pub async fn gone(
         &self,
         resource: &Resource,
@@ -89,6 +97,10 @@ impl ControlClient {
         loop {
             let object = match self.get(resource).await {
                 Err(error) if error.is_not_found() => return Ok(None),
+                Err(error) if error.may_pass() => {
+                    looks.again(error).await?;
+                    continue;
+                }
                 answer => answer?,
             };
             seen(&object);
@@ -115,9 +127,14 @@ impl Looks {
     }
 
     async fn pause(&mut self, status: &str) -> Result<(), ControlClientError> {
+        self.again(ControlClientError::NotSettled { status: status.to_owned(), after: self.limit }).await
+    }
+
+    /// A pause before the next look; with `why`, there is none.
+    async fn again(&mut self, why: ControlClientError) -> Result<(), ControlClientError> {
         let left = self.limit.saturating_sub(self.began.elapsed());
         if left.is_zero() {
-            return Err(ControlClientError::NotSettled { status: status.to_owned(), after: self.limit });
+            return Err(why);
         }
         // The last look is at the end of the limit.
         tokio::time::sleep(self.pause.min(left)).await;

@@ -121,6 +121,24 @@ impl Access {
         }
     }
 
+    /// Whether it is certain that a principal with this hash, whom `before` let in, would be let in with the same credential.
+    pub fn keeps(&self, principal: &str, before: &Self) -> bool {
+        match (before.keys.serves(principal), self.keys.serves(principal)) {
+            (true, true) => self.keys.keep(principal, &before.keys),
+            (false, false) => match (&self.inbound, &before.inbound) {
+                (Inbound::Open, Inbound::Open) => self.is_anonymous() && before.is_anonymous(),
+                (Inbound::Signatures(iam), Inbound::Signatures(last)) => Arc::ptr_eq(iam, last),
+                (Inbound::Tokens(_), Inbound::Tokens(_)) => {
+                    Arc::ptr_eq(&self.trust, &before.trust)
+                        && self.made_of.authorizer == before.made_of.authorizer
+                        && self.made_of.resources == before.made_of.resources
+                }
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
     fn knows(&self, principal: &str) -> bool {
         let otherwise = match &self.inbound {
             Inbound::Open => self.keys.is_empty() && principal == Principal::anonymous().as_str(),
@@ -199,6 +217,7 @@ fn claim_rule(claim: &config::CustomClaim) -> ClaimRule {
 mod tests {
     use super::*;
     use crate::config::{Authorizer, Config, ControlConfig, JwtAuthorizer, Secret};
+    use crate::gateway::WayOut;
 
     fn gateway(authorizer: Authorizer, keys: &[&str]) -> GatewayConfig {
         let mut gateway = GatewayConfig::new("shop");
@@ -224,7 +243,7 @@ mod tests {
     }
 
     fn trust(config: &Config) -> Arc<Trust> {
-        Arc::new(Trust::new(config, None))
+        Arc::new(Trust::new(config, WayOut::new(config), None))
     }
 
     fn next(config: &GatewayConfig, trust: &Arc<Trust>, last: Option<&Arc<Access>>) -> Arc<Access> {
@@ -265,6 +284,36 @@ mod tests {
         let back = next(&gateway(jwt(), &["bob"]), &ground, Some(&later));
         assert!(back.refuses(&key("ada")) && !back.refuses(&key("bob")));
         assert!(next(&gateway(Authorizer::None, &["ada"]), &ground, Some(&back)).refuses(somebody.as_str()));
+    }
+
+    #[test]
+    fn who_certainly_can_call_as_before_is_not_asked_again() {
+        let ground = trust(&Config::default());
+        let (anonymous, somebody) = (Principal::anonymous(), Principal::named("jwt", "of some issuer"));
+        let (ada, bob) = (key("ada"), key("bob"));
+        let open = next(&gateway(Authorizer::None, &[]), &ground, None);
+        let keyed = next(&gateway(Authorizer::None, &["ada", "bob"]), &ground, Some(&open));
+        assert!(!keyed.keeps(anonymous.as_str(), &open) && !open.keeps(&ada, &keyed));
+        let fewer = next(&gateway(Authorizer::None, &["bob"]), &ground, Some(&keyed));
+        assert!(fewer.keeps(&bob, &keyed) && !fewer.keeps(&ada, &keyed));
+        // The same name on another key.
+        let mut other = gateway(Authorizer::None, &["ada", "bob"]);
+        other.api_keys[0].key = Secret::new("another key");
+        let other = next(&other, &ground, Some(&keyed));
+        assert!(other.keeps(&bob, &keyed) && !other.keeps(&ada, &keyed));
+        // What opens the gateway beside keys is none of their holders' business, and the other way round.
+        let tokens = next(&gateway(jwt(), &["ada", "bob"]), &ground, Some(&keyed));
+        assert!(tokens.keeps(&ada, &keyed));
+        let more = next(&gateway(jwt(), &["ada"]), &ground, Some(&tokens));
+        assert!(more.keeps(somebody.as_str(), &tokens) && !more.keeps(&bob, &tokens));
+        let mut rules = gateway(jwt(), &["ada"]);
+        if let Authorizer::Jwt(jwt) = &mut rules.authorizer {
+            jwt.allowed_audience = vec!["other".into()];
+        }
+        let rules = next(&rules, &ground, Some(&more));
+        assert!(rules.keeps(&ada, &more) && !rules.keeps(somebody.as_str(), &more));
+        let elsewhere = rules.moved("shop", &trust(&Config::default()));
+        assert!(elsewhere.keeps(&ada, &rules) && !elsewhere.keeps(somebody.as_str(), &rules));
     }
 
     #[test]

@@ -44,11 +44,11 @@ impl Addresses {
         Some(url)
     }
 
-    /// The URL of a gateway at a host of its own, which may have a port. A host without one has that of `public_url`,
-    /// or on this machine that of the listener.
+    /// The URL of a gateway at a host of its own, which may have a port. It is reached as the process is: with the scheme
+    /// and the port of `public_url`. Where that does not say, a host without a port is one of this machine with the listener's,
+    /// or has TLS in front of it.
     pub fn of_host(&self, host: &str) -> Option<Url> {
         let here = is_loopback(host_name(host));
-        // Whoever has a domain has TLS in front of it.
         let public = self.base.as_ref().filter(|_| self.public);
         let scheme = public.map_or(if here { "http" } else { "https" }, Url::scheme);
         let mut url = Url::parse(&format!("{scheme}://{host}{HOST_PATH}")).ok()?;
@@ -73,7 +73,9 @@ impl Addresses {
         let port = self.listen.port();
         let mut urls = vec![self.of_path(&path, None)];
         if !self.public {
-            urls.extend(["localhost", "127.0.0.1"].map(|host| self.of_path(&path, Some(&format!("{host}:{port}")))));
+            let six = self.listen.is_ipv6().then_some("[::1]");
+            let hosts = ["localhost", "127.0.0.1"].into_iter().chain(six);
+            urls.extend(hosts.map(|host| self.of_path(&path, Some(&format!("{host}:{port}")))));
         }
         urls.extend(gateway.hosts.iter().map(|host| self.of_host(host)));
         if let Some(id) = id {
@@ -151,6 +153,8 @@ mod tests {
         assert_eq!(public.of_host("shop.example").unwrap().as_str(), "https://shop.example/mcp");
         let plain = addresses(Some("http://gw.internal:8080"), "0.0.0.0:8080");
         assert_eq!(plain.of_host("shop.internal").unwrap().as_str(), "http://shop.internal:8080/mcp");
+        let tls = addresses(Some("https://gw.example:8443"), "0.0.0.0:8080");
+        assert_eq!(tls.of_host("shop.example").unwrap().as_str(), "https://shop.example:8443/mcp");
         assert_eq!(plain.of_host("shop.internal:81").unwrap().as_str(), "http://shop.internal:81/mcp");
     }
 
@@ -205,5 +209,7 @@ mod tests {
             addresses(None, "127.0.0.1:8080").resources(&GatewayConfig::new("a"), None),
             ["http://127.0.0.1:8080/gateways/a/mcp", "http://localhost:8080/gateways/a/mcp"]
         );
+        let six = addresses(None, "[::]:8080").resources(&GatewayConfig::new("a"), None);
+        assert!(six.contains(&"http://[::1]:8080/gateways/a/mcp".to_owned()) && six.len() == 3, "{six:?}");
     }
 }

@@ -13,6 +13,7 @@ use sessiongate_actors::settings::{
     TargetSettings,
 };
 use sessiongate_actors::supervisor::{Synchronisation, TargetPlan};
+use sessiongate_actors::sync::Bounds;
 use sessiongate_targets::{
     AddressPolicy, Hello, HttpClients, HttpOptions, HttpTarget, HttpTargetOptions, Link, LinkSink, PassNames,
     ProcessBound, ProcessMode, SavedLink, SecretEnv, SecretHeaders, StdioTarget, StdioTargetOptions, Target, TargetEra,
@@ -41,7 +42,6 @@ pub(super) fn settings(gateway: &GatewayConfig) -> GatewaySettings {
             config::ExceptionLevel::Debug => ExceptionLevel::Debug,
             config::ExceptionLevel::General => ExceptionLevel::General,
         },
-        instructions: gateway.instructions.clone(),
         max_name_length: gateway.max_name_length.map(usize::from),
         search: gateway.search,
         sessions: SessionSettings {
@@ -120,9 +120,9 @@ impl Builder {
         }
     }
 
-    /// The targets of a gateway. One that cannot be made (its URL names an address that is not allowed) is left out
+    /// The targets of a gateway, each of which may offer so much. One that cannot be made (its URL names an address that is not allowed) is left out
     /// with an error in the log: the others are served.
-    pub(super) fn plans(&mut self, config: &Config, gateway: &GatewayConfig) -> Vec<TargetPlan> {
+    pub(super) fn plans(&mut self, config: &Config, gateway: &GatewayConfig, bounds: Bounds) -> Vec<TargetPlan> {
         let mut plans = Vec::new();
         for target in &gateway.targets {
             let (fingerprint, made, fixed) = self.made(config, gateway, target);
@@ -147,7 +147,7 @@ impl Builder {
                 config::Synchronisation::Automatic => Synchronisation::Automatic,
                 config::Synchronisation::Manual => Synchronisation::Manual,
             };
-            plans.push(TargetPlan { settings, target: made, fingerprint, synchronisation, fixed });
+            plans.push(TargetPlan { settings, target: made, fingerprint, synchronisation, bounds, fixed });
         }
         plans
     }
@@ -336,7 +336,7 @@ pub fn targets_of(config: &Config) -> Vec<(String, Arc<dyn Target>)> {
         .gateways
         .iter()
         .flat_map(|gateway| {
-            let plans = builder.plans(config, gateway);
+            let plans = builder.plans(config, gateway, Bounds::default());
             plans.into_iter().map(|plan| (gateway.name.clone(), plan.target))
         })
         .collect()

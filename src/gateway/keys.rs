@@ -8,11 +8,11 @@ use sessiongate_actors::directory::Principal;
 use super::access::Access;
 use crate::config::ApiKey;
 
-/// Keys by their hash: a look-up by hash takes no time that depends on how much of a key was guessed, and the table
+/// Keys by their SHA-256: a look-up by hash takes no time that depends on how much of a key was guessed, and the table
 /// holds nothing that could be presented.
 #[derive(Clone, Default)]
 pub struct ApiKeys {
-    by_hash: HashMap<Box<str>, Principal>,
+    by_digest: HashMap<[u8; 32], Principal>,
     /// The hashes of those who hold one.
     holders: HashSet<Box<str>>,
 }
@@ -25,15 +25,16 @@ pub(super) struct KeyRing(HashMap<Arc<str>, Arc<Access>>);
 impl ApiKeys {
     /// The keys of a configuration.
     pub fn new(keys: &[ApiKey]) -> Self {
-        let by_hash: HashMap<_, _> =
-            keys.iter().map(|key| (hash(key.key.expose()), Principal::named("api-key", &key.name))).collect();
-        let holders = by_hash.values().map(|principal| principal.as_str().into()).collect();
-        Self { by_hash, holders }
+        // A hash that is none was refused with the configuration; no key could have it.
+        let by_digest: HashMap<_, _> =
+            keys.iter().filter_map(|key| Some((key.digest()?, Principal::named("api-key", &key.name)))).collect();
+        let holders = by_digest.values().map(|principal| principal.as_str().into()).collect();
+        Self { by_digest, holders }
     }
 
     /// There are none.
     pub fn is_empty(&self) -> bool {
-        self.by_hash.is_empty()
+        self.by_digest.is_empty()
     }
 
     /// Whether a principal with this hash holds a key.
@@ -46,9 +47,16 @@ impl ApiKeys {
         self.holders.iter().map(|holder| &**holder)
     }
 
+    /// Whether each key by which this principal was known to `before` still is one of theirs.
+    pub fn keep(&self, principal: &str, before: &Self) -> bool {
+        let mut theirs = before.by_digest.iter().filter(|(_, holder)| holder.as_str() == principal);
+        theirs.all(|(digest, holder)| self.by_digest.get(digest) == Some(holder))
+    }
+
     /// Who holds this key.
     pub fn holder(&self, presented: &str) -> Option<Principal> {
-        self.by_hash.get(&hash(presented)).cloned()
+        // Requests with tokens come here, too: nothing is hashed in vain.
+        (!self.is_empty()).then(|| self.by_digest.get(&ApiKey::digest_of(presented)).cloned()).flatten()
     }
 }
 
@@ -63,8 +71,4 @@ impl KeyRing {
     pub fn refuses(&self, gateway: &str, principal: &str) -> bool {
         self.0.get(gateway).is_some_and(|access| access.refuses(principal))
     }
-}
-
-fn hash(key: &str) -> Box<str> {
-    Principal::named("api-key-text", key).as_str().into()
 }

@@ -3,10 +3,14 @@
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use governor::clock::{Clock, DefaultClock};
+use governor::nanos::Nanos;
+use governor::state::{NotKeyed, StateStore};
+use governor::{Quota, RateLimiter};
 use parking_lot::Mutex;
-use sessiongate_actors::SessionError;
 
 use super::Origin;
 use crate::config::Config;
@@ -29,33 +33,64 @@ pub struct Rate {
     together: Option<Arc<Limit>>,
 }
 
+/// Why requests do not pass. The displayed text is for the client.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OverRate {
+    /// There were too many in the time before.
+    #[error("too many {what} (limit {limit}): try again in {}{instead}", seconds(.wait))]
+    Now {
+        /// Of what.
+        what: &'static str,
+        /// How many there may be.
+        limit: u32,
+        /// Until then.
+        wait: Duration,
+        /// What else the client can do.
+        instead: &'static str,
+    },
+    /// They are more at once than there may ever be.
+    #[error("{requests} at once are more than the {what} that the gateway takes (limit {limit}): send fewer at once")]
+    Ever {
+        /// How many they are.
+        requests: u32,
+        /// Of what.
+        what: &'static str,
+        /// How many there may be.
+        limit: u32,
+    },
+}
+
 struct Limit {
-    limiter: DefaultDirectRateLimiter,
+    limiter: RateLimiter<NotKeyed, Arrival, DefaultClock>,
+    arrival: Arrival,
+    /// In nanoseconds, until there is room for one more.
+    each: u64,
     rate: u32,
     kind: &'static Kind,
 }
+
+/// When the next request would come if all came evenly, in nanoseconds since the limit was made. In the library's own store it
+/// could not be set back.
+#[derive(Clone, Default)]
+struct Arrival(Arc<AtomicU64>);
 
 /// What is limited, and what is said of it.
 struct Kind {
     bound: &'static str,
     what: &'static str,
-    remedy: &'static str,
+    instead: &'static str,
     quota: fn(NonZeroU32) -> Quota,
 }
 
-static CALLS: Kind = Kind {
-    bound: "requests_per_second",
-    what: "requests a second",
-    remedy: "try again in a second",
-    quota: Quota::per_second,
-};
+static CALLS: Kind =
+    Kind { bound: "requests_per_second", what: "requests a second", instead: "", quota: Quota::per_second };
 
 static CALLS_TOGETHER: Kind = Kind { what: "requests a second to all gateways together", ..CALLS };
 
 static SEARCHES: Kind = Kind {
     bound: "searches_per_minute",
     what: "searches for tools a minute",
-    remedy: "try again in a minute, or list the tools",
+    instead: ", or list the tools",
     quota: Quota::per_minute,
 };
 
@@ -107,21 +142,48 @@ fn keep(kept: &Kept, gateway: &str, rate: Option<u32>, kind: &'static Kind) -> O
 // === impl Rate ===
 
 impl Rate {
-    /// Lets so many requests pass, or none of them.
+    /// Lets so many requests pass, or none of them. What does not pass uses nothing up.
     ///
     /// # Errors
-    /// Over the rate: HTTP 429, to be tried again.
-    pub fn admit(&self, requests: usize) -> Result<(), SessionError> {
-        let Some(count) = u32::try_from(requests).ok().and_then(NonZeroU32::new) else { return Ok(()) };
-        for limit in [&self.own, &self.together].into_iter().flatten() {
-            // More at once than the whole time has never passes.
-            if !matches!(limit.limiter.check_n(count), Ok(Ok(()))) {
-                let Kind { bound, what, remedy, .. } = *limit.kind;
-                metrics::counter!("sessiongate_bounds_reached_total", "bound" => bound).increment(1);
-                return Err(SessionError::Bound { what, limit: limit.rate as usize, remedy });
-            }
+    /// Over the rate.
+    pub fn admit(&self, requests: usize) -> Result<(), OverRate> {
+        if requests == 0 {
+            return Ok(());
         }
-        Ok(())
+        let count = u32::try_from(requests).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MAX);
+        // The own one first: who is over that takes nothing from others.
+        if let Some(own) = &self.own {
+            own.take(count)?;
+        }
+        let Some(together) = &self.together else { return Ok(()) };
+        together.take(count).inspect_err(|_| {
+            if let Some(own) = &self.own {
+                own.give_back(count);
+            }
+        })
+    }
+}
+
+// === impl OverRate ===
+
+impl OverRate {
+    /// When to try again; none where that is of no use.
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Now { wait, .. } => Some(whole_seconds(wait)),
+            Self::Ever { .. } => None,
+        }
+    }
+}
+
+fn whole_seconds(wait: &Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
+fn seconds(wait: &Duration) -> String {
+    match whole_seconds(wait) {
+        1 => "a second".to_owned(),
+        more => format!("{more} seconds"),
     }
 }
 
@@ -131,7 +193,52 @@ impl Limit {
     /// After a pause, all that the time has may come at once.
     fn new(rate: u32, kind: &'static Kind) -> Arc<Self> {
         let rate = NonZeroU32::new(rate).unwrap_or(NonZeroU32::MIN);
-        Arc::new(Self { limiter: RateLimiter::direct((kind.quota)(rate)), rate: rate.get(), kind })
+        let (quota, arrival) = ((kind.quota)(rate), Arrival::default());
+        let limiter = RateLimiter::new(quota, arrival.clone(), DefaultClock::default());
+        let each = u64::try_from(quota.replenish_interval().as_nanos()).unwrap_or(u64::MAX);
+        Arc::new(Self { limiter, arrival, each, rate: rate.get(), kind })
+    }
+
+    fn take(&self, count: NonZeroU32) -> Result<(), OverRate> {
+        let Kind { bound, what, instead, .. } = *self.kind;
+        let error = match self.limiter.check_n(count) {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(until)) => {
+                let wait = until.wait_time_from(self.limiter.clock().now());
+                OverRate::Now { what, limit: self.rate, wait, instead }
+            }
+            Err(_) => OverRate::Ever { requests: count.get(), what, limit: self.rate },
+        };
+        metrics::counter!("sessiongate_bounds_reached_total", "bound" => bound).increment(1);
+        Err(error)
+    }
+
+    /// Undoes [`Self::take`].
+    fn give_back(&self, count: NonZeroU32) {
+        let taken = self.each.saturating_mul(u64::from(count.get()));
+        let earlier = |arrival: u64| Some(arrival.saturating_sub(taken));
+        let _ = self.arrival.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, earlier);
+    }
+}
+
+// === impl Arrival ===
+
+impl StateStore for Arrival {
+    type Key = NotKeyed;
+
+    fn measure_and_replace<T, F, E>(&self, _: &NotKeyed, decide: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let mut before = self.0.load(Ordering::Acquire);
+        loop {
+            // None came yet.
+            let (decided, after) = decide((before > 0).then(|| before.into()))?;
+            match self.0.compare_exchange_weak(before, after.into(), Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Ok(decided),
+                Err(meanwhile) => before = meanwhile,
+            }
+        }
     }
 }
 
@@ -153,8 +260,8 @@ mod tests {
         let b = rates.of("b", Origin::Control, Some(2)).unwrap();
         assert!(a.admit(2).is_ok());
         let refused = a.admit(1).unwrap_err();
-        assert_eq!((refused.status(), refused.code()), (429, "bound_reached"));
-        assert!(refused.to_string().contains("limit 2"), "{refused}");
+        assert_eq!(refused.retry_after(), Some(1));
+        assert_eq!(refused.to_string(), "too many requests a second (limit 2): try again in a second");
         assert!(b.admit(1).is_ok());
         assert!(b.admit(1).unwrap_err().to_string().contains("all gateways together"));
         let file = rates.of("f", Origin::File, Some(1)).unwrap();
@@ -168,7 +275,24 @@ mod tests {
         assert!(rates.of("a", Origin::Control, Some(2)).unwrap().admit(2).is_ok());
         assert!(rates.of("a", Origin::Control, Some(2)).unwrap().admit(1).is_err());
         assert!(rates.of("a", Origin::Control, Some(5)).unwrap().admit(5).is_ok(), "another rate begins anew");
-        assert!(rates.of("b", Origin::Control, Some(2)).unwrap().admit(3).is_err(), "never fits");
+        let never = rates.of("b", Origin::Control, Some(2)).unwrap().admit(3).unwrap_err();
+        assert_eq!(never, OverRate::Ever { requests: 3, what: "requests a second", limit: 2 });
+        assert_eq!(never.retry_after(), None);
+        assert!(rates.of("b", Origin::Control, Some(2)).unwrap().admit(usize::MAX).is_err());
+    }
+
+    #[test]
+    fn what_does_not_pass_uses_nothing_up() {
+        let rates = rates(4);
+        let rate = |name: &str| rates.of(name, Origin::Control, Some(3)).unwrap();
+        assert!(rate("a").admit(3).is_ok());
+        // One is left for all: neither of the two that are asked for takes it, nor do they take of their own.
+        assert!(rate("b").admit(2).unwrap_err().to_string().contains("all gateways together"));
+        let own = rate("b").own.clone().unwrap();
+        assert!(own.take(NonZeroU32::new(3).unwrap()).is_ok(), "all of its own are there");
+        assert!(rate("c").admit(1).is_ok(), "and the one for all");
+        // Over its own rate nothing of the common one goes.
+        assert!(rate("b").admit(1).is_err() && rate("c").together.clone().unwrap().take(NonZeroU32::MIN).is_err());
     }
 
     #[test]
@@ -178,6 +302,8 @@ mod tests {
         assert!(rates.searches("a", Some(2)).unwrap().admit(2).is_ok());
         let refused = rates.searches("a", Some(2)).unwrap().admit(1).unwrap_err();
         assert!(refused.to_string().contains("searches for tools a minute (limit 2)"), "{refused}");
+        assert!(refused.to_string().ends_with("try again in 30 seconds, or list the tools"), "{refused}");
+        assert_eq!(refused.retry_after(), Some(30));
         assert!(rates.searches("a", None).is_none() && rates.searches("b", Some(2)).unwrap().admit(2).is_ok());
     }
 }

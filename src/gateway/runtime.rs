@@ -1,5 +1,9 @@
 //! What the doors of this process share.
 
+mod asking;
+mod names;
+mod open;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,21 +11,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::PrometheusHandle;
 use parking_lot::Mutex;
-use sessiongate_actors::catalogue::TargetCatalogue;
 use sessiongate_actors::directory::SessionDirectory;
 use sessiongate_actors::gateway::Gateway;
 use sessiongate_actors::session::core::EndReason;
 use sessiongate_actors::settings::GatewaySettings;
-use sessiongate_actors::supervisor::{RESYNC_QUEUE, TargetSupervisor};
-use sessiongate_actors::sync;
+use sessiongate_actors::supervisor::{Leftovers, RESYNC_QUEUE, TargetSupervisor};
 use sessiongate_protocol::RawJson;
 use sessiongate_protocol::sealer::Sealer;
 use sessiongate_storage::{CatalogueStore, MemoryStore, SessionStore};
-use sessiongate_targets::{PassNames, TargetError};
+use sessiongate_targets::PassNames;
 use tokio::sync::mpsc;
 
+use self::asking::bounds;
 use super::access::Access;
 use super::addresses::Addresses;
+use super::admission::Admission;
 use super::build::{self, Builder};
 use super::keys::KeyRing;
 use super::outgoing::Outgoing;
@@ -31,7 +35,7 @@ use super::table::{Found, Table};
 use super::trust::Trust;
 use super::versions::Versions;
 use crate::auth::policy::Policy;
-use crate::config::{Config, Endpoint, GatewayConfig, TargetConfig};
+use crate::config::{Config, Endpoint, GatewayConfig};
 use crate::http::waiting::Waiting;
 use crate::http::{OriginGuard, StreamTiming, about};
 use crate::intercept::Interceptors;
@@ -49,6 +53,8 @@ pub struct Served {
     pub hosts: Box<[Box<str>]>,
     /// Who may call.
     pub access: Arc<Access>,
+    /// The same as it changes, for what stays open.
+    pub admission: Arc<Admission>,
     /// Sessions are kept; else each request stands alone.
     pub sessions: bool,
     /// Answers may be streams.
@@ -57,6 +63,8 @@ pub struct Served {
     pub timing: StreamTiming,
     /// What the gateway says of itself.
     pub server_info: RawJson,
+    /// What its operator tells clients, before what its targets do.
+    pub instructions: Option<Box<str>>,
     /// Code of the operator's that sees requests and answers.
     pub interceptors: Option<Arc<Interceptors>>,
     /// The revisions that it speaks with clients.
@@ -70,6 +78,7 @@ pub struct Served {
 }
 
 /// A resource policy and what it is attached to.
+#[derive(PartialEq, Eq)]
 pub struct Attached {
     /// The policy.
     pub policy: Policy,
@@ -91,6 +100,8 @@ pub struct Runtime {
     /// What holds for all gateways: networks, limits.
     process: ArcSwap<Config>,
     origins: Mutex<HashMap<String, Origin>>,
+    /// Gateways of the control plane whose names the file has.
+    displaced: Mutex<HashMap<String, GatewayConfig>>,
     /// One change of gateways at a time.
     changing: tokio::sync::Mutex<()>,
     directory: Arc<SessionDirectory>,
@@ -130,9 +141,11 @@ impl Runtime {
         store_healthy: Box<dyn Fn() -> bool + Send + Sync>,
         config: &Config,
     ) -> Self {
+        let outgoing = Outgoing::new(config);
         Self {
             process: ArcSwap::from_pointee(Config { gateways: Vec::new(), ..config.clone() }),
             origins: Mutex::default(),
+            displaced: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
             store_healthy,
             directory,
@@ -145,8 +158,8 @@ impl Runtime {
             table: ArcSwap::default(),
             guard: ArcSwap::default(),
             addresses: ArcSwap::default(),
-            trust: ArcSwap::from_pointee(Trust::new(config, None)),
-            outgoing: Outgoing::new(config),
+            trust: ArcSwap::from_pointee(Trust::new(config, outgoing.way(), None)),
+            outgoing,
             body_limit: Default::default(),
             waiting: Waiting::new(usize::try_from(config.body_limit).unwrap_or(usize::MAX)),
             listens: Places::listens(),
@@ -183,15 +196,27 @@ impl Runtime {
     }
 
     /// Serves these gateways from now on as they are declared, and those of these names no more. Others go on
-    /// undisturbed, and so does what did not change.
+    /// undisturbed, and so does what did not change. What another source has under one of the names stays.
     pub async fn change(&self, origin: Origin, declared: &[GatewayConfig], gone: &[String]) {
         let _alone = self.changing.lock().await;
+        let (declared, gone) = self.own(origin, declared, gone);
+        self.carry_out(origin, &declared, &gone).await;
+        let freed = self.freed(&gone);
+        if !freed.is_empty() {
+            self.carry_out(Origin::Control, &freed.iter().collect::<Vec<_>>(), &[]).await;
+        }
+    }
+
+    async fn carry_out(&self, origin: Origin, declared: &[&GatewayConfig], gone: &[&String]) {
         let process = self.process.load_full();
         let before = self.table.load_full();
         let before: HashMap<&str, &Arc<Served>> = before.iter().map(|served| (&*served.gateway.name, served)).collect();
         let (trust, addresses) = (self.trust_in(&process), self.addresses.load_full());
+        // What the control plane stores, it removes with its objects.
+        let leftovers = if origin == Origin::Control { Leftovers::Kept } else { Leftovers::Removed };
         let mut changed = false;
-        let named: HashSet<&str> = declared.iter().map(|one| &*one.name).chain(gone.iter().map(|one| &**one)).collect();
+        let named: HashSet<&str> =
+            declared.iter().map(|one| &*one.name).chain(gone.iter().map(|one| one.as_str())).collect();
         let mut table: Vec<Arc<Served>> = Vec::with_capacity(before.len() + declared.len());
         for served in before.values().filter(|served| !named.contains(&*served.gateway.name)) {
             let access = served.access.moved(&served.gateway.name, &trust);
@@ -200,27 +225,31 @@ impl Runtime {
                 false => Arc::new(Served { access, ..Served::clone(served) }),
             });
         }
-        for gateway in declared {
+        for &gateway in declared {
             let settings = build::settings(gateway);
             self.forget_if_sessions_switched(gateway).await;
             let supervisor = self.supervisor(gateway, settings.clone());
-            let plans = self.builder.lock().plans(&process, gateway);
-            supervisor.apply(settings, plans).await;
-            let last = before.get(&*gateway.name).map(|served| &served.access);
+            let plans = self.builder.lock().plans(&process, gateway, bounds(&process, origin));
+            supervisor.apply(settings, plans, leftovers).await;
+            let known = before.get(&*gateway.name);
+            let last = known.map(|served| &served.access);
             let id = (origin == Origin::Control).then_some(&*gateway.name);
             let access = Access::new(gateway, addresses.resources(gateway, id), &trust, last);
             changed |= last.is_none_or(|last| !Arc::ptr_eq(last, &access));
+            let admission = known.map_or_else(|| Admission::new(access.clone()), |known| known.admission.clone());
             let served = Served {
                 gateway: supervisor.gateway().clone(),
                 origin,
                 path: gateway.endpoint_path().into(),
                 hosts: gateway.hosts.iter().map(|host| host.to_ascii_lowercase().into()).collect(),
                 access,
+                admission,
                 sessions: gateway.sessions.settings().is_some(),
                 streaming: gateway.streaming,
                 timing: build::timing(gateway),
                 server_info: RawJson::from_serialize(&about::server_info(supervisor.gateway()))
                     .unwrap_or(RawJson::EMPTY_OBJECT),
+                instructions: gateway.instructions.as_deref().map(Into::into),
                 interceptors: Interceptors::of(gateway, &self.outgoing),
                 versions: Versions::new(&gateway.supported_versions),
                 rate: self.rates.of(&gateway.name, origin, gateway.calls_per_second),
@@ -235,10 +264,11 @@ impl Runtime {
         self.table.store(Arc::new(Table::new(table.into_iter(), addresses)));
         // What was trusted before goes only now: whom both trust need not be asked again.
         self.trust.store(trust);
+        self.tell_what_is_open(&before).await;
         if changed {
             self.end_without_key(keys).await;
         }
-        for name in gone {
+        for &name in gone {
             self.origins.lock().remove(name);
             self.builder.lock().forget(name);
             self.rates.forget(name);
@@ -253,6 +283,10 @@ impl Runtime {
     /// Who may call a gateway with this ARN, besides what its authorizer says.
     pub fn set_policy(&self, gateway: &str, arn: &str, policy: Option<Policy>) {
         let policy = policy.map(|policy| Arc::new(Attached { policy, resource: arn.into() }));
+        // Policies are read again with the file: most are the same then.
+        if self.policy(gateway) == policy {
+            return;
+        }
         self.policies.rcu(|policies| {
             let mut next = HashMap::clone(policies);
             match &policy {
@@ -261,6 +295,9 @@ impl Runtime {
             };
             next
         });
+        if let Some(served) = self.table.load().iter().find(|served| &*served.gateway.name == gateway) {
+            served.admission.policy_changed();
+        }
     }
 
     /// The resource policy of a gateway.
@@ -271,23 +308,13 @@ impl Runtime {
 
     /// What gateways share to find out who calls: as it is, where it is right for this configuration.
     fn trust_in(&self, process: &Config) -> Arc<Trust> {
-        let trust = self.trust.load_full();
-        if trust.holds(process) { trust } else { Arc::new(Trust::new(process, Some(&trust))) }
+        let (trust, way) = (self.trust.load_full(), self.outgoing.way());
+        if trust.goes(&way) { trust } else { Arc::new(Trust::new(process, way, Some(&trust))) }
     }
 
     /// What the gateway itself asks elsewhere: functions, hooks, objects.
     pub fn outgoing(&self) -> &Arc<Outgoing> {
         &self.outgoing
-    }
-
-    /// Reaches a target that is not served yet, and reads what it offers.
-    ///
-    /// # Errors
-    /// Where it cannot be reached, or does not answer as it should.
-    pub async fn probe(&self, target: &TargetConfig) -> Result<TargetCatalogue, TargetError> {
-        let process = self.process.load_full();
-        let made = self.builder.lock().probe(&process, target)?;
-        sync::probe(&*made).await
     }
 
     /// Who declared the gateway of this name.

@@ -286,8 +286,19 @@ async fn reload(
     if next == current {
         return current;
     }
+    if let Some(objects) = served.objects {
+        let taken = objects.newly_taken(&current, &next);
+        if !taken.is_empty() {
+            let errors = ConfigErrors(taken);
+            tracing::error!(%errors, "the changed configuration is refused; the old one stays");
+            return current;
+        }
+    }
     for change in config::diff(&current, &next) {
         tracing::info!(%change, "configuration changed");
+    }
+    if let Some(objects) = served.objects {
+        objects.serve_policies(&next).await;
     }
     served.runtime.apply(&next, served.address).await;
     if let Some(objects) = served.objects {

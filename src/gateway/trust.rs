@@ -1,15 +1,15 @@
 //! What all gateways of the process share to find out who calls.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
-use ipnet::IpNet;
 use sessiongate_actors::directory::Principal;
-use sessiongate_targets::{AddressPolicy, HostMap, HttpOptions, Outbound};
 
+use super::way_out::WayOut;
 use crate::auth::jwt::{Issuers, JwtOptions, Resources};
 use crate::auth::sigv4::{Policy, ReplayGuard, ReplaySettings, Verifier};
-use crate::config::{Config, ControlConfig, Endpoint};
+use crate::config::{Config, ControlConfig};
 use crate::control::access_keys;
 
 /// The permission to call a gateway.
@@ -18,8 +18,7 @@ pub const INVOKE: &str = "bedrock-agentcore:InvokeGateway";
 /// What all gateways of the process share to find out who calls. It is made anew only where its part of the configuration
 /// changes: the keys of issuers and what is known of tokens stay over every other reload.
 pub struct Trust {
-    endpoints: BTreeMap<String, Endpoint>,
-    networks: Vec<IpNet>,
+    way: Arc<WayOut>,
     /// Made when first needed: most processes have no gateway with tokens.
     issuers: OnceLock<Option<Arc<Issuers>>>,
     /// The URLs of all gateways.
@@ -41,11 +40,10 @@ pub struct Iam {
 // === impl Trust ===
 
 impl Trust {
-    /// For a configuration. What `last` has that is still right is taken over.
-    pub fn new(config: &Config, last: Option<&Self>) -> Self {
+    /// For a configuration, with the way out that is right for it. What `last` has that is still right is taken over.
+    pub fn new(config: &Config, way: Arc<WayOut>, last: Option<&Self>) -> Self {
         Self {
-            endpoints: config.endpoints.clone(),
-            networks: config.allow_private_networks.clone(),
+            way,
             issuers: OnceLock::new(),
             resources: last.map(|last| last.resources.clone()).unwrap_or_default(),
             // Its keys change at the next start only; what signatures were seen must not be forgotten.
@@ -56,21 +54,16 @@ impl Trust {
         }
     }
 
-    /// Whether nothing that it is made of has changed.
-    pub fn holds(&self, config: &Config) -> bool {
-        self.endpoints == config.endpoints && self.networks == config.allow_private_networks
+    /// Whether it is made with this way out.
+    pub fn goes(&self, way: &Arc<WayOut>) -> bool {
+        Arc::ptr_eq(&self.way, way)
     }
 
     /// The issuers of tokens. None where this host cannot ask any: the log says why.
     pub fn issuers(&self) -> Option<&Arc<Issuers>> {
         let made = self.issuers.get_or_init(|| {
-            let hosts = self.endpoints.iter().map(|(host, url)| (host.clone(), url.url().clone()));
-            let hosts = HostMap::new(hosts).inspect_err(|error| tracing::error!(%error, "no issuer can be reached"));
-            let options =
-                HttpOptions { policy: AddressPolicy { allowed: self.networks.clone() }, ..HttpOptions::default() };
-            let outbound = Outbound::new(options, hosts.ok()?)
-                .inspect_err(|error| tracing::error!(%error, detail = ?error, "no issuer can be reached"));
-            Some(Issuers::new(outbound.ok()?, JwtOptions::default()))
+            let outbound = self.way.outbound()?;
+            Some(Issuers::new(outbound.clone(), JwtOptions::default()))
         });
         made.as_ref()
     }
@@ -96,7 +89,7 @@ impl Iam {
         let callers = keys.allowed(INVOKE).map(|arn| Self::principal(arn).as_str().into()).collect();
         // A credential in a URL would stand in logs and histories.
         let policy = Policy { presigned: None, ..Policy::default() };
-        let replay = Arc::new(ReplayGuard::new(ReplaySettings::default()));
+        let replay = Arc::new(ReplayGuard::new(ReplaySettings::default()).since(SystemTime::now()));
         let verifier = Verifier::new(Arc::new(keys), policy, Some(replay));
         Some(Self { verifier, account: config.account.as_str().into(), callers })
     }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::HttpError;
 use super::principal::Identity;
 use super::stream::StreamTiming;
-use crate::gateway::{Runtime, Served};
+use crate::gateway::{Entry, Runtime, Served};
 
 /// The header that names a session; header names are case-insensitive.
 pub const SESSION_ID: &str = "mcp-session-id";
@@ -33,6 +33,10 @@ pub struct Caller<'a> {
     pub principal: Principal,
     /// From here on the credential is no good.
     pub until: Option<Instant>,
+    /// How often the resource policy had changed when it was asked.
+    pub policies: u64,
+    /// What it takes for an answer.
+    pub accepts: Accepts,
     /// The body, where it was read already.
     pub body: Option<Bytes>,
     pub request: &'a HttpRequest,
@@ -44,6 +48,13 @@ pub struct Caller<'a> {
     pub passed: Option<Arc<Passed>>,
     /// Through which gateways it came, where it came through any.
     pub via: Option<String>,
+}
+
+/// What a client takes for an answer (`Accept`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepts {
+    pub json: bool,
+    pub streams: bool,
 }
 
 /// A session for a request.
@@ -72,6 +83,11 @@ impl Session {
     pub fn of(handle: Arc<SessionHandle>) -> Self {
         Self { handle, ephemeral: None }
     }
+
+    /// It is there when the request is over, so that the client can come back to what it began.
+    pub fn stays(&self) -> bool {
+        self.ephemeral.is_none()
+    }
 }
 
 impl std::ops::Deref for Session {
@@ -90,15 +106,17 @@ impl<'a> Caller<'a> {
         let Identity { principal, until, body, .. } = identity;
         Self {
             runtime,
-            gateway,
             principal,
             until,
+            policies: gateway.admission.policies(),
+            accepts: Accepts::of(request.headers()),
             body,
             request,
             changed: None,
             rewritten: false,
             passed: None,
             via: None,
+            gateway,
         }
     }
 }
@@ -107,6 +125,17 @@ impl Caller<'_> {
     /// How streams of this request behave.
     pub fn timing(&self) -> StreamTiming {
         StreamTiming { until: self.until, ..self.gateway.timing }
+    }
+
+    /// Its answer may be a stream.
+    pub fn streams(&self) -> bool {
+        self.gateway.streaming && self.accepts.streams
+    }
+
+    /// What let it in.
+    pub fn entry(&self) -> Entry {
+        let (access, principal) = (self.gateway.access.clone(), self.principal.clone());
+        Entry { access, policies: self.policies, principal }
     }
 
     pub fn headers(&self) -> &HeaderMap {
@@ -130,7 +159,7 @@ impl Caller<'_> {
     }
 
     /// The session that the request names. 400 without a name, 404 for anything that is not a live session of this
-    /// principal.
+    /// principal, or one of a revision that is not served any more: its client begins again in one that is.
     pub async fn session(&self) -> Result<Session, HttpError> {
         if !self.gateway.sessions {
             return self.ephemeral().await;
@@ -140,13 +169,19 @@ impl Caller<'_> {
                 "`Mcp-Session-Id` is missing: send `initialize` first, then its answer's session id".into(),
             )
         })?;
+        let versions = &self.gateway.versions;
+        if versions.legacy().next().is_none() {
+            self.check_version()?;
+        }
+        let found = self.runtime.directory().find(&self.gateway.gateway, &self.principal, id).await;
+        let handle = found.map_err(|error| HttpError::session(error, None))?;
+        if !versions.all().contains(&handle.revision()) {
+            // A newer one would not find its way back to it either.
+            let _ = handle.end(EndReason::Administrator).await;
+            return Err(HttpError::session(SessionError::NotFound, None));
+        }
         self.check_version()?;
-        self.runtime
-            .directory()
-            .find(&self.gateway.gateway, &self.principal, id)
-            .await
-            .map(|handle| Session { handle, ephemeral: None })
-            .map_err(|error| HttpError::session(error, None))
+        Ok(Session::of(handle))
     }
 
     /// Does something with the session that the request names; returns the session that did it. A refusal carries `id`.
@@ -192,12 +227,12 @@ impl Caller<'_> {
             .get(PROTOCOL_VERSION)
             .and_then(|value| Revision::parse(value.to_str().ok()?.trim()))
             .unwrap_or_else(|| self.gateway.versions.unsaid());
-        let client_info = serde_json::json!({"name": "unknown", "version": "0"});
         let new = NewSession {
             revision,
             capabilities: RawJson::EMPTY_OBJECT,
-            client_info: RawJson::from_serialize(&client_info).unwrap_or(RawJson::EMPTY_OBJECT),
+            client_info: unknown_client(),
             max_name_length: super::names::limit(self.request)?,
+            via: self.via.as_deref().map(Into::into),
         };
         let handle = self
             .runtime
@@ -222,11 +257,14 @@ impl Caller<'_> {
         let supported = if dates.is_empty() { "none with sessions".to_owned() } else { dates.join(", ") };
         Err(HttpError::Header(format!("`MCP-Protocol-Version` {text} is not supported; supported are {supported}")))
     }
+}
 
-    /// What `Accept` takes: JSON, event streams.
-    pub fn accepts(&self) -> (bool, bool) {
-        let (mut json, mut sse) = (false, false);
-        for value in self.headers().get_all(ACCEPT).filter_map(|value| value.to_str().ok()) {
+// === impl Accepts ===
+
+impl Accepts {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut all = Self { json: false, streams: false };
+        for value in headers.get_all(ACCEPT).filter_map(|value| value.to_str().ok()) {
             for range in value.split(',') {
                 let mut parts = range.split(';').map(str::trim);
                 let media = parts.next().unwrap_or_default().to_ascii_lowercase();
@@ -234,15 +272,21 @@ impl Caller<'_> {
                     continue;
                 }
                 match media.as_str() {
-                    "*/*" => (json, sse) = (true, true),
-                    "application/json" | "application/*" => json = true,
-                    "text/event-stream" | "text/*" => sse = true,
+                    "*/*" => all = Self { json: true, streams: true },
+                    "application/json" | "application/*" => all.json = true,
+                    "text/event-stream" | "text/*" => all.streams = true,
                     _ => {}
                 }
             }
         }
-        (json, sse)
+        all
     }
+}
+
+/// The `clientInfo` of a client that says nothing of itself.
+pub fn unknown_client() -> RawJson {
+    let unknown = serde_json::json!({"name": "unknown", "version": "0"});
+    RawJson::from_serialize(&unknown).unwrap_or(RawJson::EMPTY_OBJECT)
 }
 
 #[cfg(test)]

@@ -7,8 +7,10 @@ use actix_web::{HttpResponse, ResponseError};
 use sessiongate_actors::SessionError;
 use sessiongate_protocol::{ParseError, RequestId, codes, jsonrpc};
 
+use crate::auth::challenge::{Challenge, ErrorCode};
 use crate::auth::jwt::JwtError;
 use crate::auth::sigv4::SigV4Error;
+use crate::gateway::OverRate;
 use crate::intercept::InterceptError;
 
 /// Chooses one of a gateway's domains for the URLs that it tells (AgentCore's `domainOverride`).
@@ -30,9 +32,12 @@ pub enum HttpError {
         /// What it said.
         value: String,
     },
-    /// No credential, or an unknown one.
+    /// No credential.
     #[error("a valid API key is needed: send `Authorization: Bearer …`")]
     Unauthorized,
+    /// An unknown one.
+    #[error("the API key is not one of this gateway")]
+    UnknownKey,
     /// A token is missing, or does not open the gateway.
     #[error("{error}")]
     Token {
@@ -107,6 +112,14 @@ pub enum HttpError {
         /// The id to echo.
         id: Option<RequestId>,
     },
+    /// More requests than the gateway takes.
+    #[error("{error}")]
+    OverRate {
+        /// Which way.
+        error: OverRate,
+        /// The id to echo.
+        id: Option<RequestId>,
+    },
     /// An interceptor did not say what is to become of the request.
     #[error("{error}")]
     Intercepted {
@@ -134,6 +147,11 @@ impl HttpError {
         Self::Session { error, id: id.cloned() }
     }
 
+    /// Requests, one of them with this id, are over a rate.
+    pub fn over_rate(error: OverRate, id: Option<&RequestId>) -> Self {
+        Self::OverRate { error, id: id.cloned() }
+    }
+
     /// The same for a message with this id.
     pub fn with_id(self, id: Option<&RequestId>) -> Self {
         match self {
@@ -155,7 +173,7 @@ impl HttpError {
         match self {
             Self::NoGateway => "no_gateway",
             Self::Forbidden { .. } => "forbidden_origin",
-            Self::Unauthorized => "unauthorized",
+            Self::Unauthorized | Self::UnknownKey => "unauthorized",
             Self::Token { error, .. } => error.code(),
             Self::TokenInQuery { .. } => "token_in_query",
             Self::Signature(_) => "signature_refused",
@@ -174,6 +192,8 @@ impl HttpError {
             Self::Header(_) => "bad_header",
             Self::Invalid { .. } => "invalid_request",
             Self::Session { error, .. } => error.code(),
+            Self::OverRate { error: OverRate::Now { .. }, .. } => "bound_reached",
+            Self::OverRate { error: OverRate::Ever { .. }, .. } => "batch_over_rate",
             Self::Intercepted { error, .. } => error.code(),
             Self::Loop => "loop",
             Self::ShuttingDown => "shutting_down",
@@ -184,7 +204,8 @@ impl HttpError {
         match self {
             Self::Parse(ParseError::NotJson(_)) => codes::PARSE_ERROR,
             Self::Session { error, .. } => error.rpc_code(),
-            Self::ShuttingDown | Self::NoAuthorizer | Self::Intercepted { .. } => codes::INTERNAL_ERROR,
+            Self::ShuttingDown | Self::NoAuthorizer => codes::INTERNAL_ERROR,
+            Self::Intercepted { error, .. } => error.rpc_code(),
             Self::Token { error, .. } if error.status() == 503 => codes::INTERNAL_ERROR,
             _ => codes::INVALID_REQUEST,
         }
@@ -195,7 +216,7 @@ impl HttpError {
             Self::Parse(ParseError::NotAMessage { id, .. }) | Self::Invalid { id, .. } | Self::Session { id, .. } => {
                 id.as_ref()
             }
-            Self::Intercepted { id, .. } => id.as_ref(),
+            Self::Intercepted { id, .. } | Self::OverRate { id, .. } => id.as_ref(),
             _ => None,
         }
     }
@@ -206,12 +227,13 @@ impl ResponseError for HttpError {
         match self {
             Self::NoGateway => StatusCode::NOT_FOUND,
             Self::Forbidden { .. } => StatusCode::FORBIDDEN,
-            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Unauthorized | Self::UnknownKey => StatusCode::UNAUTHORIZED,
             Self::Token { error, .. } => {
                 StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
             }
             Self::TokenInQuery { .. } | Self::Domain => StatusCode::BAD_REQUEST,
-            Self::Signature(_) | Self::AccessDenied(_) => StatusCode::FORBIDDEN,
+            Self::Signature(error) => StatusCode::from_u16(error.status()).unwrap_or(StatusCode::FORBIDDEN),
+            Self::AccessDenied(_) => StatusCode::FORBIDDEN,
             Self::NoAuthorizer => StatusCode::SERVICE_UNAVAILABLE,
             Self::NoMetadata => StatusCode::NOT_FOUND,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
@@ -223,6 +245,8 @@ impl ResponseError for HttpError {
             Self::Session { error, .. } => {
                 StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
             }
+            Self::OverRate { error: OverRate::Now { .. }, .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::OverRate { error: OverRate::Ever { .. }, .. } => StatusCode::BAD_REQUEST,
             Self::Intercepted { error, .. } => {
                 StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
             }
@@ -239,6 +263,10 @@ impl ResponseError for HttpError {
             Self::Unauthorized => {
                 response.insert_header((WWW_AUTHENTICATE, "Bearer"));
             }
+            Self::UnknownKey => {
+                let challenge = Challenge::new().error(ErrorCode::InvalidToken).description(self.to_string());
+                response.insert_header((WWW_AUTHENTICATE, challenge.to_string()));
+            }
             Self::Token { error, challenge } => {
                 if let Some(text) = challenge {
                     response.insert_header((WWW_AUTHENTICATE, &**text));
@@ -252,12 +280,20 @@ impl ResponseError for HttpError {
             }
             Self::Signature(error) => {
                 response.insert_header((ERROR_TYPE, error.error_type()));
+                if let Some(after) = error.retry_after() {
+                    response.insert_header((RETRY_AFTER, after.as_secs().max(1)));
+                }
             }
             Self::AccessDenied(_) => {
                 response.insert_header((ERROR_TYPE, "AccessDeniedException"));
             }
             Self::Method { allow, .. } => {
                 response.insert_header((ALLOW, *allow));
+            }
+            Self::OverRate { error, .. } => {
+                if let Some(after) = error.retry_after() {
+                    response.insert_header((RETRY_AFTER, after));
+                }
             }
             Self::ShuttingDown
             | Self::NoAuthorizer

@@ -38,7 +38,7 @@ impl OriginGuard {
         let origin = request.headers().get(ORIGIN);
         let origin = origin.map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase());
         match origin {
-            Some(origin) if !self.origin_allowed(&origin) => {
+            Some(origin) if !self.allows_origin(&origin) => {
                 Err(HttpError::Forbidden { header: "Origin", value: origin })
             }
             _ => Ok(()),
@@ -63,7 +63,8 @@ impl OriginGuard {
         listed || if self.loopback { is_loopback(name) } else { self.hosts.is_empty() }
     }
 
-    fn origin_allowed(&self, origin: &str) -> bool {
+    /// Whether pages of this origin, in lower case, may call.
+    pub fn allows_origin(&self, origin: &str) -> bool {
         if self.origins.iter().any(|allowed| allowed == origin || allowed == "*") {
             return true;
         }
@@ -109,10 +110,10 @@ mod tests {
             assert!(!guard.host_allowed(host), "{host}");
         }
         for origin in ["http://localhost:6274", "http://127.0.0.1", "http://[::1]:3000"] {
-            assert!(guard.origin_allowed(origin), "{origin}");
+            assert!(guard.allows_origin(origin), "{origin}");
         }
         for origin in ["null", "https://evil.example", "file://localhost", "http://localhost.evil.example"] {
-            assert!(!guard.origin_allowed(origin), "{origin}");
+            assert!(!guard.allows_origin(origin), "{origin}");
         }
     }
 
@@ -120,7 +121,7 @@ mod tests {
     fn an_open_listener_serves_every_host_until_a_list_is_given_and_listed_origins_only() {
         let open = guard("0.0.0.0:8080");
         assert!(open.host_allowed("gw.example"));
-        assert!(!open.origin_allowed("https://app.example"));
+        assert!(!open.allows_origin("https://app.example"));
         let listed = OriginGuard::new(
             "0.0.0.0:8080".parse().unwrap(),
             Some(&Url::parse("https://gw.example/").unwrap()),
@@ -128,6 +129,6 @@ mod tests {
             &["https://app.example/".into()],
         );
         assert!(listed.host_allowed("gw.example:443") && !listed.host_allowed("other.example"));
-        assert!(listed.origin_allowed("https://app.example") && listed.origin_allowed("https://gw.example"));
+        assert!(listed.allows_origin("https://app.example") && listed.allows_origin("https://gw.example"));
     }
 }

@@ -4,12 +4,12 @@ use actix_web::HttpResponse;
 use actix_web::http::header::CONTENT_TYPE;
 use serde::Deserialize;
 use sessiongate_actors::directory::NewSession;
-use sessiongate_actors::gateway::Gateway;
 use sessiongate_protocol::members::Members;
 use sessiongate_protocol::{RawJson, Request, ResponseBody, Revision, codes, jsonrpc};
 
 use super::caller::{Caller, SESSION_ID};
 use super::{HttpError, about, names};
+use crate::gateway::Served;
 
 /// What a client says of itself, in bytes: it is kept as long as the session, and sent to each target.
 const MAX_SAID: usize = 64 * 1024;
@@ -25,7 +25,10 @@ struct Params {
 
 pub async fn serve(caller: &Caller<'_>, request: Request) -> Result<HttpResponse, HttpError> {
     let invalid = |reason: String| HttpError::Invalid { reason, id: Some(request.id.clone()) };
-    if let Some(id) = caller.session_id()? {
+    // Without sessions the header means nothing.
+    if caller.gateway.sessions
+        && let Some(id) = caller.session_id()?
+    {
         let known = caller.runtime.directory().find(&caller.gateway.gateway, &caller.principal, id).await;
         return Err(match known {
             Ok(_) => invalid("the session is initialized already: leave `Mcp-Session-Id` out to begin another".into()),
@@ -47,18 +50,17 @@ pub async fn serve(caller: &Caller<'_>, request: Request) -> Result<HttpResponse
     };
     let max_name_length = names::limit(caller.request).map_err(|error| invalid(error.to_string()))?;
     if !caller.gateway.sessions {
-        let body = jsonrpc::response(
-            Some(&request.id),
-            &ResponseBody::Result(result(&caller.gateway.gateway, revision, false)),
-        );
+        let body =
+            jsonrpc::response(Some(&request.id), &ResponseBody::Result(result(&caller.gateway, revision, false)));
         return Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).body(body));
     }
     if caller.runtime.is_shutting_down() {
         return Err(HttpError::ShuttingDown);
     }
     let Params { capabilities, client_info, .. } = params;
-    let new = NewSession { revision, capabilities, client_info, max_name_length };
-    let result = result(&caller.gateway.gateway, revision, true);
+    let via = caller.via.as_deref().map(Into::into);
+    let new = NewSession { revision, capabilities, client_info, max_name_length, via };
+    let result = result(&caller.gateway, revision, true);
     let (id, _) = caller
         .runtime
         .directory()
@@ -82,8 +84,9 @@ fn refuse(request: &Request, message: &str) -> HttpResponse {
 }
 
 /// Capabilities are frozen here, so everything is announced that any target can do, or could when it comes up.
-fn result(gateway: &Gateway, revision: Revision, sessions: bool) -> RawJson {
-    let mut capabilities = about::capabilities(gateway, revision);
+fn result(served: &Served, revision: Revision, sessions: bool) -> RawJson {
+    let gateway = &served.gateway;
+    let mut capabilities = about::capabilities(served, revision);
     if !sessions && let Some(all) = capabilities.as_object_mut() {
         // Many targets keep a task for the session that began it.
         all.remove("tasks");
@@ -93,7 +96,7 @@ fn result(gateway: &Gateway, revision: Revision, sessions: bool) -> RawJson {
         "capabilities": capabilities,
         "serverInfo": about::server_info(gateway),
     });
-    if let Some(instructions) = about::instructions(gateway) {
+    if let Some(instructions) = about::instructions(served) {
         result["instructions"] = instructions.into();
     }
     RawJson::from_serialize(&result).unwrap_or(RawJson::EMPTY_OBJECT)

@@ -4,13 +4,18 @@
 //! interceptor cannot change. An answer is seen whole, or message by message where it is a stream, also one that is read
 //! on after it broke: there is no way around an interceptor.
 
+mod behind;
 mod events;
+mod frames;
 mod mirror;
 
+pub use behind::Behind;
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::body::{BoxBody, to_bytes};
-use actix_web::http::header::{CONTENT_TYPE, HeaderMap};
+use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::Bytes;
 use actix_web::{HttpResponse, ResponseError};
@@ -19,18 +24,21 @@ use sessiongate_protocol::{Message, RequestId};
 use super::caller::Caller;
 use super::{HttpError, post};
 use crate::intercept::{
-    AsRequest, AsResponse, InterceptError, Interceptor, Interceptors, RequestVerdict, ResponseVerdict,
+    AsRequest, AsResponse, InterceptError, Interceptor, Interceptors, Point, RequestVerdict, ResponseVerdict,
 };
 
 /// The request that an answer is for, as interceptors of answers see it.
 struct Asked {
-    path: Box<str>,
     method: Method,
     headers: HeaderMap,
     raw: Bytes,
     body: Bytes,
     /// Of the one request in the body.
     id: Option<RequestId>,
+    /// An interceptor has answered it.
+    answered: bool,
+    /// Between two comments on a quiet stream.
+    keep_alive: Duration,
 }
 
 /// A message of the client, or several.
@@ -46,18 +54,20 @@ pub async fn post(caller: &Caller<'_>, interceptors: &Interceptors, raw: Bytes) 
     // Whoever asks too often must not make the gateway ask an interceptor as often.
     post::admit(caller, &messages, id.as_ref())?;
     let mut asked = Asked {
-        path: caller.request.path().into(),
         method: Method::POST,
         headers: caller.headers().clone(),
         raw: raw.clone(),
         body: raw,
         id,
+        answered: false,
+        keep_alive: caller.gateway.timing.keep_alive,
     };
     let mut rewritten = false;
     if let Some(interceptor) = &interceptors.request {
         let verdict = interceptor.request(asked.shown(), &asked.raw).await;
         match verdict.map_err(|error| refused(error, asked.id.as_ref()))? {
             RequestVerdict::Answer { status, headers, body } => {
+                asked.answered = true;
                 let answer = answer(status, headers, body);
                 return respond(interceptors, asked, answer).await;
             }
@@ -66,7 +76,7 @@ pub async fn post(caller: &Caller<'_>, interceptors: &Interceptors, raw: Bytes) 
                 if let Some(body) = body {
                     if body.len() > caller.runtime.body_limit() {
                         let error =
-                            interceptor.unusable("request", "the transformed request is larger than `body_limit`");
+                            interceptor.unusable(Point::Request, "the transformed request is larger than `body_limit`");
                         return Err(refused(error, asked.id.as_ref()));
                     }
                     mirror::follow(&mut asked.headers, &messages, &body);
@@ -75,6 +85,10 @@ pub async fn post(caller: &Caller<'_>, interceptors: &Interceptors, raw: Bytes) 
                 }
             }
         }
+    }
+    if let Some(interceptor) = &interceptors.response {
+        // What is done must be able to be shown.
+        interceptor.has_room(asked.shown()).map_err(|error| refused(error, asked.id.as_ref()))?;
     }
     let carried_out = post::dispatch(&caller.intercepted(&asked.headers, rewritten), asked.body.clone()).await;
     match carried_out {
@@ -91,12 +105,13 @@ pub async fn get(
     response: HttpResponse,
 ) -> Result<HttpResponse, HttpError> {
     let asked = Asked {
-        path: caller.request.path().into(),
         method: Method::GET,
         headers: caller.headers().clone(),
         raw: Bytes::new(),
         body: Bytes::new(),
         id: None,
+        answered: false,
+        keep_alive: caller.gateway.timing.keep_alive,
     };
     respond(interceptors, asked, response).await
 }
@@ -114,19 +129,36 @@ async fn respond(interceptors: &Interceptors, asked: Asked, response: HttpRespon
 async fn whole(
     interceptor: &Arc<Interceptor>,
     asked: Asked,
-    response: HttpResponse,
+    mut response: HttpResponse,
 ) -> Result<HttpResponse, HttpError> {
+    let behind = response.extensions_mut().remove::<Behind>();
     let (mut head, body) = response.into_parts();
-    let unreadable = |_| refused(interceptor.unusable("response", "the answer could not be read"), asked.id.as_ref());
+    let unreadable =
+        |_| refused(interceptor.unusable(Point::Response, "the answer could not be read"), asked.id.as_ref());
     let body = to_bytes(body).await.map_err(unreadable)?;
-    if body.is_empty() {
+    if body.is_empty() && !asked.answered {
         // That a message was accepted says nothing that could be seen.
         return Ok(head.set_body(BoxBody::new(body)));
     }
-    let shown = AsResponse { status: head.status(), headers: head.headers(), body: &body, streaming: false };
-    let verdict = interceptor.response(asked.shown(), shown, &body).await;
-    let verdict = verdict.map_err(|error| refused(error, asked.id.as_ref()))?;
+    let shown = AsResponse { head: Some((head.status(), head.headers())), body: &body, streaming: false };
+    let verdict = match interceptor.response(asked.shown(), shown, &body).await {
+        Ok(verdict) => verdict,
+        Err(error) => {
+            if let Some(behind) = behind {
+                behind.answer_refused().await;
+            }
+            return Err(refused(error, asked.id.as_ref()));
+        }
+    };
     change_head(&mut head, &verdict);
+    if let Some(now) = &verdict.body {
+        if body.is_empty() {
+            head.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        if let Some(behind) = behind {
+            behind.answer_replaced(&body, now).await;
+        }
+    }
     Ok(head.set_body(BoxBody::new(verdict.body.unwrap_or(body))))
 }
 
@@ -158,12 +190,6 @@ fn refused(error: InterceptError, id: Option<&RequestId>) -> HttpError {
 
 impl Asked {
     fn shown(&self) -> AsRequest<'_> {
-        AsRequest {
-            path: &self.path,
-            method: self.method.as_str(),
-            headers: &self.headers,
-            raw: &self.raw,
-            body: &self.body,
-        }
+        AsRequest { method: self.method.as_str(), headers: &self.headers, raw: &self.raw, body: &self.body }
     }
 }

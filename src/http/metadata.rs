@@ -4,10 +4,12 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use actix_web::http::Method;
 use actix_web::http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, HOST, VARY,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, HOST,
+    HeaderValue, VARY,
 };
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use sessiongate_storage::Timestamp;
 use url::Url;
 
@@ -19,20 +21,26 @@ use crate::gateway::{Inbound, Origin, Runtime, Served};
 /// Under which all such documents are.
 pub const WELL_KNOWN: &str = "/.well-known/";
 
-/// Answers a request below `/.well-known/`.
-pub async fn serve(runtime: &Runtime, request: &HttpRequest) -> Result<HttpResponse, HttpError> {
+/// Answers a request below `/.well-known/`. That there is no such document may be read as well: clients go from one path to
+/// the next by the status.
+pub async fn serve(runtime: &Runtime, request: &HttpRequest) -> HttpResponse {
+    let mut response = answer(runtime, request).await.unwrap_or_else(|error| error.error_response());
+    response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
+}
+
+async fn answer(runtime: &Runtime, request: &HttpRequest) -> Result<HttpResponse, HttpError> {
     runtime.guard().check_host(request, |host| runtime.table().at_host(host).is_some())?;
+    // Whoever asks: a browser asks before it knows whether there is anything.
+    if request.method() == Method::OPTIONS {
+        return Ok(HttpResponse::NoContent()
+            .insert_header((ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD"))
+            .insert_header((ACCESS_CONTROL_ALLOW_HEADERS, "*"))
+            .finish());
+    }
     let requested = Requested::parse(request.path()).ok_or(HttpError::NoGateway)?;
-    match request.method().as_str() {
-        "GET" | "HEAD" => {}
-        "OPTIONS" => {
-            return Ok(HttpResponse::NoContent()
-                .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
-                .insert_header((ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD"))
-                .insert_header((ACCESS_CONTROL_ALLOW_HEADERS, "*"))
-                .finish());
-        }
-        other => return Err(HttpError::Method { method: other.to_owned(), allow: "GET, HEAD, OPTIONS" }),
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Err(HttpError::Method { method: request.method().to_string(), allow: "GET, HEAD, OPTIONS" });
     }
     let (served, by_host) = gateway(runtime, requested, request).ok_or(HttpError::NoMetadata)?;
     let Inbound::Tokens(authorizer) = &served.access.inbound else { return Err(HttpError::NoMetadata) };
@@ -42,7 +50,6 @@ pub async fn serve(runtime: &Runtime, request: &HttpRequest) -> Result<HttpRespo
     let issuer = authorizer.authorization_server(now).await;
     let document = ResourceMetadata::new(&resource, &issuer, &authorizer.advertised_scopes(), None);
     Ok(HttpResponse::Ok()
-        .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
         .insert_header((CACHE_CONTROL, "max-age=300"))
         .insert_header((VARY, format!("Host, {DOMAIN}")))
         .json(document))
@@ -58,12 +65,20 @@ fn gateway(runtime: &Runtime, requested: Requested<'_>, request: &HttpRequest) -
             Some((found.served, found.by_host))
         }
         Requested::Root => {
-            if let Some(served) = host(request).and_then(|host| table.at_host(host)) {
-                return Some((served.clone(), true));
+            let asks = |served: &&Arc<Served>| matches!(served.access.inbound, Inbound::Tokens(_));
+            let named = host(request).and_then(|host| table.at_host(host));
+            // The document of an endpoint at `/` has no path behind it.
+            let at_root = table.find("/", || None).map(|found| found.served).filter(|served| asks(&served));
+            match (named, at_root) {
+                (Some(named), Some(at_root)) if Arc::ptr_eq(named, &at_root) => Some((at_root, false)),
+                (Some(named), _) => Some((named.clone(), true)),
+                (None, Some(at_root)) => Some((at_root, false)),
+                (None, None) => {
+                    let mut with_tokens = table.iter().filter(asks);
+                    let only = with_tokens.next()?;
+                    with_tokens.next().is_none().then(|| (only.clone(), false))
+                }
             }
-            let mut with_tokens = table.iter().filter(|served| matches!(served.access.inbound, Inbound::Tokens(_)));
-            let only = with_tokens.next()?;
-            with_tokens.next().is_none().then(|| (only.clone(), false))
         }
     }
 }
@@ -92,7 +107,13 @@ pub fn resource(
     {
         return Ok(addresses.of_host(domain));
     }
-    Ok(addresses.of_path(&served.path, host))
+    let known = addresses.of_path(&served.path, host);
+    // A client that got a token for a name that only it knows would be refused with it, and sign in again, for ever.
+    let accepted = |url: &Url| match &served.access.inbound {
+        Inbound::Tokens(authorizer) => authorizer.rules().may_be_for(url),
+        _ => true,
+    };
+    Ok(known.filter(accepted).or_else(|| addresses.of_path(&served.path, None)))
 }
 
 /// The domain that the request chooses; it must be one of the gateway's.

@@ -4,6 +4,7 @@ pub(crate) mod about;
 pub(crate) mod body;
 mod caller;
 mod connections;
+mod cors;
 mod delete;
 mod endpoint;
 mod error;

@@ -30,9 +30,11 @@ const BATCH_AT_ONCE: usize = 16;
 const QUIET: Duration = Duration::from_secs(5);
 
 pub async fn serve(caller: &Caller<'_>, payload: &mut Payload) -> Result<HttpResponse, HttpError> {
-    let (json, sse) = caller.accepts();
-    if !json || !sse {
-        return Err(HttpError::NotAcceptable("both `application/json` and `text/event-stream`"));
+    // A client that lists no streams (the protocol says that it must) is answered as where there are none.
+    if !caller.accepts.json {
+        return Err(HttpError::NotAcceptable(
+            "`application/json`, and `text/event-stream` for answers that are streams",
+        ));
     }
     let is_json = caller.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
         value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
@@ -64,7 +66,7 @@ pub async fn carry_out(caller: &Caller<'_>, body: Bytes) -> Result<HttpResponse,
     let parsed = Message::parse(&body);
     let rate = caller.gateway.rate.as_ref().filter(|_| !caller.is_counted());
     if let (Some(rate), Ok(Message::Request(request))) = (rate, &parsed) {
-        rate.admit(1).map_err(|error| HttpError::session(error, Some(&request.id)))?;
+        rate.admit(1).map_err(|error| HttpError::over_rate(error, Some(&request.id)))?;
     }
     if let (Some(_), Ok(Message::Request(request))) = (&caller.gateway.searches, &parsed) {
         Box::pin(search::prepare(caller, [request].into_iter(), Some(&request.id))).await?;
@@ -92,7 +94,7 @@ pub async fn carry_out(caller: &Caller<'_>, body: Bytes) -> Result<HttpResponse,
 pub fn admit(caller: &Caller<'_>, messages: &[Message], id: Option<&RequestId>) -> Result<(), HttpError> {
     let Some(rate) = &caller.gateway.rate else { return Ok(()) };
     let requests = messages.iter().filter(|message| matches!(message, Message::Request(_))).count();
-    rate.admit(requests).map_err(|error| HttpError::session(error, id))
+    rate.admit(requests).map_err(|error| HttpError::over_rate(error, id))
 }
 
 /// Answers a message of the modern era; none where it is not one.
@@ -179,7 +181,7 @@ async fn tell(caller: &Caller<'_>, session: Session, message: Message) -> Result
 }
 
 async fn call(caller: &Caller<'_>, request: &Request) -> Result<HttpResponse, HttpError> {
-    let streaming = caller.gateway.streaming;
+    let streaming = caller.streams();
     let (session, answer) = caller
         .with_session(Some(&request.id), async |session| {
             session.request_with(request.clone(), streaming, None, caller.passed.clone())?.answer(QUIET).await
@@ -190,7 +192,12 @@ async fn call(caller: &Caller<'_>, request: &Request) -> Result<HttpResponse, Ht
         CallAnswer::Refused { status, body } => {
             json(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), body)
         }
-        CallAnswer::Stream(attachment) => sse::response(caller, session, attachment),
+        CallAnswer::Stream(attachment) => {
+            let mut response = sse::response(caller, session.clone(), attachment);
+            let id = request.id.clone();
+            intercepted::Behind::note(&caller.gateway, &mut response, || intercepted::Behind::Call { session, id });
+            response
+        }
         CallAnswer::Cancelled => HttpResponse::Accepted().finish(),
     })
 }

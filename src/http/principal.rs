@@ -59,7 +59,7 @@ pub fn at_once(runtime: &Runtime, found: &Found, request: &HttpRequest) -> Resul
     if access.is_anonymous() {
         return Ok(Some(Identity::of(Principal::anonymous())));
     }
-    if request.query_string().contains(TOKEN_PARAMETER) && has_token(request.query_string()) {
+    if has_token(request.query_string()) {
         let challenge = match access.inbound {
             Inbound::Tokens(_) => {
                 Some(challenge(Challenge::new().error(ErrorCode::InvalidRequest), runtime, found, request))
@@ -73,7 +73,8 @@ pub fn at_once(runtime: &Runtime, found: &Found, request: &HttpRequest) -> Resul
         return Ok(Some(Identity::of(principal)));
     }
     match &access.inbound {
-        Inbound::Open => Err(HttpError::Unauthorized),
+        // RFC 6750, 3.1: who sent no credential is not told of an error.
+        Inbound::Open => Err(if bearer.is_some() { HttpError::UnknownKey } else { HttpError::Unauthorized }),
         Inbound::Closed => Err(HttpError::NoAuthorizer),
         Inbound::Signatures(_) => Ok(None),
         Inbound::Tokens(authorizer) => {
@@ -150,8 +151,10 @@ fn bearer(request: &HttpRequest) -> Result<Option<&str>, HttpError> {
     }))
 }
 
+/// Most queries are none, or plainly about something else.
 fn has_token(query: &str) -> bool {
-    url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == TOKEN_PARAMETER)
+    (query.contains('%') || query.contains(TOKEN_PARAMETER))
+        && url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == TOKEN_PARAMETER)
 }
 
 fn refused(
@@ -249,10 +252,10 @@ mod tests {
 
     #[test]
     fn a_token_in_the_query_is_seen_however_it_is_written() {
-        for query in ["access_token=x", "a=b&access_token=", "access%5Ftoken=x"] {
+        for query in ["access_token=x", "a=b&access_token=", "access%5Ftoken=x", "%61%63%63ess_token"] {
             assert!(has_token(query), "{query}");
         }
-        for query in ["", "a=access_token", "my_access_token=x"] {
+        for query in ["", "a=access_token", "my_access_token=x", "a=%20access_token", "access+token=%20"] {
             assert!(!has_token(query), "{query}");
         }
     }

@@ -32,7 +32,7 @@ pub async fn prepare(
         return Ok(());
     }
     if let Some(rate) = rate.as_deref() {
-        rate.admit(searches).map_err(|error| HttpError::session(error, id))?;
+        rate.admit(searches).map_err(|error| HttpError::over_rate(error, id))?;
     }
     let catalogue = arc_swap::Guard::into_inner(caller.gateway.gateway.catalogue());
     if catalogue.wants_index() {

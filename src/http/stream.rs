@@ -2,6 +2,8 @@
 //! connection is seen to live.
 
 use std::collections::VecDeque;
+use std::future::pending;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use sessiongate_storage::{Replay, SessionStore};
 use tokio::time::{Instant, timeout_at};
 
 use super::caller::{Caller, Session};
-use crate::gateway::Served;
+use crate::gateway::{Entry, Served};
 
 /// Events read from the log at once.
 const REPLAY: usize = 64;
@@ -30,16 +32,22 @@ pub struct StreamTiming {
     pub retry: Duration,
     /// Connections are closed after this long, for clients that know polling (2025-11-25).
     pub close_after: Option<Duration>,
-    /// Until when the credential is good that the client showed: then it comes back with another. Of a request, not of the
-    /// gateway.
+    /// Until when what let the client in is good: then it comes back, with another credential if need be. Of a request, not of
+    /// the gateway.
     pub until: Option<Instant>,
 }
 
 /// The response that carries a stream.
 pub fn response(caller: &Caller<'_>, session: Session, attachment: Attachment) -> HttpResponse {
+    let stays = session.stays();
     let mut reader = Reader::new(&caller.gateway, session, attachment, caller.timing());
     // A GET can be repeated; a call only after an event that says where it was.
     reader.returns = caller.request.method() == Method::GET;
+    match stays {
+        true => reader.check(&caller.gateway, caller.entry()),
+        // What is cut would be lost: it ends with the call.
+        false => reader.timing.until = None,
+    }
     let body = stream::unfold(reader, |mut reader| async move {
         let next = reader.next().await?;
         Some((Ok::<Bytes, std::convert::Infallible>(next), reader))
@@ -68,6 +76,8 @@ pub struct Reader {
     guard: Guard,
     timing: StreamTiming,
     close_at: Option<Instant>,
+    /// Ends when it is to be seen whether the client still may read this.
+    over: Option<Pin<Box<dyn Future<Output = ()>>>>,
     /// An event with an id was written, so that the client can come back.
     seen: bool,
     /// It can come back without one, too.
@@ -89,6 +99,13 @@ impl Drop for Guard {
     }
 }
 
+async fn ended(over: &mut Option<Pin<Box<dyn Future<Output = ()>>>>) {
+    match over {
+        Some(over) => over.await,
+        None => pending().await,
+    }
+}
+
 // === impl Reader ===
 
 impl Reader {
@@ -107,10 +124,16 @@ impl Reader {
             attachment,
             timing,
             close_at,
+            over: None,
             seen: false,
             returns: false,
             finished: false,
         }
+    }
+
+    /// Ends the connection when what let the client in does not hold any more, as at the end of its credential.
+    pub fn check(&mut self, served: &Served, entry: Entry) {
+        self.over = Some(Box::pin(served.admission.is_over(entry)));
     }
 
     /// The next bytes; none at the end. Nothing is lost where the future is dropped.
@@ -139,7 +162,16 @@ impl Reader {
             let wake = Instant::now() + self.timing.keep_alive;
             let wake = self.due().map_or(wake, |due| wake.min(due));
             let Some(live) = &mut self.attachment.live else { return None };
-            match timeout_at(wake, live.recv()).await {
+            let came = tokio::select! {
+                biased;
+                () = ended(&mut self.over) => {
+                    self.over = None;
+                    self.timing.until = Some(Instant::now());
+                    continue;
+                }
+                came = timeout_at(wake, live.recv()) => came,
+            };
+            match came {
                 Ok(Some(StreamItem::Frame { seq, frame })) => {
                     self.last = seq;
                     self.seen = true;

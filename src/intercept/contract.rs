@@ -1,5 +1,7 @@
 //! The JSON between the gateway and an interceptor: the contract of AgentCore's interceptors, input and output version
-//! 1.0, MCP form. Pure.
+//! 1.0, MCP form (docs/interceptors.md). Pure.
+
+mod input;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,94 +9,18 @@ use std::collections::BTreeMap;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::error::Category;
 use serde_json::value::RawValue;
 use sessiongate_protocol::json::too_deep;
-use sessiongate_protocol::{Message, RequestId};
+use sessiongate_protocol::text::short;
+use sessiongate_protocol::{Message, ParseError, RequestId};
+
+pub use self::input::{AsRequest, AsResponse, Disclosure, request_input, response_input};
+use crate::header_names::{Use, kept};
 
 /// The version of both sides.
 const VERSION: &str = "1.0";
-
-/// What an interceptor is told.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Input<'a> {
-    interceptor_input_version: &'static str,
-    mcp: McpInput<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct McpInput<'a> {
-    raw_gateway_request: RawRequest<'a>,
-    gateway_request: RequestInput<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    gateway_response: Option<ResponseInput<'a>>,
-}
-
-#[derive(Serialize)]
-struct RawRequest<'a> {
-    body: &'a str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct RequestInput<'a> {
-    path: &'a str,
-    http_method: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    headers: Option<Headers<'a>>,
-    body: Option<&'a RawValue>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ResponseInput<'a> {
-    status_code: u16,
-    headers: Headers<'a>,
-    body: Option<&'a RawValue>,
-    is_streaming_response: bool,
-}
-
-/// Names as they came; a name that is there more than once has its values joined, as HTTP allows.
-type Headers<'a> = BTreeMap<&'a str, String>;
-
-/// A request on its way in.
-#[derive(Clone, Copy, Debug)]
-pub struct AsRequest<'a> {
-    /// The path of the URL.
-    pub path: &'a str,
-    /// In upper case.
-    pub method: &'a str,
-    /// Its headers, or what became of them.
-    pub headers: &'a HeaderMap,
-    /// As the client sent it; empty where there is none.
-    pub raw: &'a [u8],
-    /// As it is now; empty where there is none.
-    pub body: &'a [u8],
-}
-
-/// An answer on its way out, or one message of it.
-#[derive(Clone, Copy, Debug)]
-pub struct AsResponse<'a> {
-    /// The HTTP status.
-    pub status: StatusCode,
-    /// The HTTP headers.
-    pub headers: &'a HeaderMap,
-    /// One JSON value.
-    pub body: &'a [u8],
-    /// It is one of the messages of a stream.
-    pub streaming: bool,
-}
-
-/// What an interceptor may know of what passes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Disclosure {
-    /// Headers of requests, and with them those of answers that are credentials.
-    pub request_headers: bool,
-    /// Bodies of answers are kept from it.
-    pub hide_response_body: bool,
-}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -156,7 +82,8 @@ pub struct ResponseVerdict {
     pub body: Option<Bytes>,
 }
 
-/// What an interceptor said cannot be done. The text is for the operator's log.
+/// What an interceptor said cannot be done. The text is for the operator's log, and quotes nothing that may be an argument
+/// or a result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Nonsense(Cow<'static, str>);
@@ -167,136 +94,19 @@ impl Nonsense {
     pub(super) fn new(why: &'static str) -> Self {
         Self(why.into())
     }
-}
 
-/// Headers of requests that an interceptor cannot set: they belong to HTTP, to MCP, to who the caller is, or to the
-/// gateway. A star stands for any end.
-const KEPT_REQUEST: [&str; 24] = [
-    "accept",
-    "accept-*",
-    "authorization",
-    "connection",
-    "content-*",
-    "cookie",
-    "expect",
-    "forwarded",
-    "host",
-    "keep-alive",
-    "last-event-id",
-    "mcp-*",
-    "origin",
-    "proxy-*",
-    "range",
-    "sec-*",
-    "sessiongate-*",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "via",
-    "x-amz-*",
-    "x-forwarded-*",
-];
-
-/// The same for answers.
-const KEPT_RESPONSE: [&str; 20] = [
-    "access-control-*",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-range",
-    "content-type",
-    "date",
-    "keep-alive",
-    "mcp-*",
-    "proxy-*",
-    "server",
-    "sessiongate-*",
-    "set-cookie",
-    "strict-transport-security",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "via",
-    "www-authenticate",
-];
-
-/// Headers of answers that are credentials.
-const SECRET_RESPONSE: [&str; 3] = ["mcp-session-id", "set-cookie", "www-authenticate"];
-
-/// The input at the point REQUEST.
-///
-/// # Errors
-/// Where the body is no JSON.
-pub fn request_input(request: AsRequest<'_>, disclosure: Disclosure) -> Result<Bytes, Nonsense> {
-    input(request, None, disclosure)
-}
-
-/// The input at the point RESPONSE. `request` is what the gateway answered, changed as it was.
-///
-/// # Errors
-/// Where a body is no JSON.
-pub fn response_input(
-    request: AsRequest<'_>,
-    response: AsResponse<'_>,
-    disclosure: Disclosure,
-) -> Result<Bytes, Nonsense> {
-    input(request, Some(response), disclosure)
-}
-
-fn input(request: AsRequest<'_>, response: Option<AsResponse<'_>>, disclosure: Disclosure) -> Result<Bytes, Nonsense> {
-    let gateway_response = match response {
-        Some(response) => {
-            let hidden = |name: &str| !disclosure.request_headers && SECRET_RESPONSE.contains(&name);
-            let body = if disclosure.hide_response_body { None } else { raw(response.body)? };
-            Some(ResponseInput {
-                status_code: response.status.as_u16(),
-                headers: headers(response.headers, hidden),
-                body,
-                is_streaming_response: response.streaming,
-            })
-        }
-        None => None,
-    };
-    let input = Input {
-        interceptor_input_version: VERSION,
-        mcp: McpInput {
-            raw_gateway_request: RawRequest { body: std::str::from_utf8(request.raw).unwrap_or_default() },
-            gateway_request: RequestInput {
-                path: request.path,
-                http_method: request.method,
-                headers: disclosure.request_headers.then(|| headers(request.headers, |_| false)),
-                body: raw(request.body)?,
-            },
-            gateway_response,
-        },
-    };
-    serde_json::to_vec(&input).map(Bytes::from).map_err(|error| Nonsense(error.to_string().into()))
-}
-
-fn raw(body: &[u8]) -> Result<Option<&RawValue>, Nonsense> {
-    if body.is_empty() {
-        return Ok(None);
+    fn unreadable(error: &serde_json::Error) -> Self {
+        let (text, line, column) = (error.to_string(), error.line(), error.column());
+        // Of the parser's own words only these name members of the contract; others quote what is there.
+        let why = match error.classify() {
+            Category::Data if text.starts_with("missing field") || text.starts_with("duplicate field") => {
+                text.split(" at line").next().unwrap_or_default().to_owned()
+            }
+            Category::Data => "a member has a value of another type".to_owned(),
+            _ => "it is not JSON".to_owned(),
+        };
+        Self(format!("the output cannot be used: {why} (line {line}, column {column})").into())
     }
-    serde_json::from_slice(body).map(Some).map_err(|_| Nonsense("a body that is no JSON was to be shown".into()))
-}
-
-fn headers<'a>(map: &'a HeaderMap, hidden: impl Fn(&str) -> bool) -> Headers<'a> {
-    let mut all = Headers::new();
-    for (name, value) in map {
-        if hidden(name.as_str()) {
-            continue;
-        }
-        let value = String::from_utf8_lossy(value.as_bytes());
-        all.entry(name.as_str())
-            .and_modify(|known| {
-                known.push_str(", ");
-                known.push_str(&value);
-            })
-            .or_insert_with(|| value.into_owned());
-    }
-    all
 }
 
 /// Reads what an interceptor said at the point REQUEST about a request with this body.
@@ -314,7 +124,7 @@ pub fn request_verdict(output: &[u8], body: &Bytes) -> Result<RequestVerdict, No
             Some(given) => answer_body(&given, &identities(body)?, status)?,
             None => Bytes::new(),
         };
-        return Ok(RequestVerdict::Answer { status, headers: settable(answer.headers, &KEPT_RESPONSE)?, body });
+        return Ok(RequestVerdict::Answer { status, headers: settable(answer.headers, Use::SetInResponse)?, body });
     }
     let Some(request) = output.transformed_gateway_request else {
         return Ok(RequestVerdict::GoOn { headers: HeaderMap::new(), body: None });
@@ -329,7 +139,7 @@ pub fn request_verdict(output: &[u8], body: &Bytes) -> Result<RequestVerdict, No
         }
         None => None,
     };
-    Ok(RequestVerdict::GoOn { headers: settable(request.headers, &KEPT_REQUEST)?, body: changed })
+    Ok(RequestVerdict::GoOn { headers: settable(request.headers, Use::SetInRequest)?, body: changed })
 }
 
 /// Reads what an interceptor said at the point RESPONSE about an answer with this body.
@@ -356,7 +166,7 @@ pub fn response_verdict(output: &[u8], body: &Bytes) -> Result<ResponseVerdict, 
     };
     Ok(ResponseVerdict {
         status: changed.status_code.map(status_of).transpose()?,
-        headers: settable(changed.headers, &KEPT_RESPONSE)?,
+        headers: settable(changed.headers, Use::SetInResponse)?,
         body: given,
     })
 }
@@ -383,7 +193,12 @@ enum Kind {
 }
 
 fn identities(body: &Bytes) -> Result<Identities, Nonsense> {
-    let messages = Message::parse_batch(body).map_err(|error| Nonsense(error.to_string().into()))?;
+    let messages = Message::parse_batch(body).map_err(|error| {
+        Nonsense::new(match error {
+            ParseError::TooDeep => "a body is nested too deep",
+            _ => "a body is no JSON-RPC message",
+        })
+    })?;
     let identity = |message| match message {
         Message::Request(request) => Identity { kind: Kind::Request, id: Some(request.id) },
         Message::Notification(_) => Identity { kind: Kind::Notification, id: None },
@@ -416,7 +231,7 @@ fn answer_body(given: &RawValue, asked: &Identities, status: StatusCode) -> Resu
 }
 
 fn parse(output: &[u8]) -> Result<McpOutput, Nonsense> {
-    let output: Output = serde_json::from_slice(output).map_err(|error| Nonsense(error.to_string().into()))?;
+    let output: Output = serde_json::from_slice(output).map_err(|error| Nonsense::unreadable(&error))?;
     if output.interceptor_output_version != VERSION {
         return Err(Nonsense("interceptorOutputVersion is not \"1.0\"".into()));
     }
@@ -432,17 +247,13 @@ fn status_of(code: u16) -> Result<StatusCode, Nonsense> {
 }
 
 /// The headers that are set: those that may not be are passed over, since interceptors hand back what they were given.
-fn settable(headers: Option<BTreeMap<String, String>>, kept: &[&str]) -> Result<HeaderMap, Nonsense> {
+fn settable(headers: Option<BTreeMap<String, String>>, to: Use) -> Result<HeaderMap, Nonsense> {
     let mut set = HeaderMap::new();
     for (name, value) in headers.unwrap_or_default() {
         let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else {
-            return Err(Nonsense(format!("`{}` is not the name of a header", name.escape_debug()).into()));
+            return Err(Nonsense(format!("`{}` is not the name of a header", short(&name).escape_debug()).into()));
         };
-        let is_kept = kept.iter().any(|kept| match kept.strip_suffix('*') {
-            Some(start) => name.as_str().starts_with(start),
-            None => name == *kept,
-        });
-        if is_kept {
+        if kept(name.as_str(), to).is_some() {
             continue;
         }
         let Ok(value) = HeaderValue::from_str(&value) else {

@@ -10,4 +10,4 @@ mod runner;
 
 pub use contract::{AsRequest, AsResponse, RequestVerdict, ResponseVerdict};
 pub use error::InterceptError;
-pub use runner::{Interceptor, Interceptors};
+pub use runner::{Interceptor, Interceptors, Point};

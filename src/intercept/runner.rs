@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderMap;
 use bytes::Bytes;
-use sessiongate_targets::aws::{Invocation, LambdaArn};
+use sessiongate_targets::aws::{GatewayRole, Invocation, InvokeError, LambdaArn, PAYLOAD_LIMIT};
 use url::Url;
 
 use super::contract::{self, AsRequest, AsResponse, Disclosure, RequestVerdict, ResponseVerdict};
@@ -23,10 +25,21 @@ pub struct Interceptors {
 /// One interceptor.
 pub struct Interceptor {
     gateway: Box<str>,
+    /// As which functions are invoked; none where the process does it.
+    role: Option<GatewayRole>,
     kind: Kind,
     disclosure: Disclosure,
     timeout: Duration,
     outgoing: Arc<Outgoing>,
+}
+
+/// Where an interceptor is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Point {
+    /// Before anything is done.
+    Request,
+    /// Before the client gets the answer.
+    Response,
 }
 
 enum Kind {
@@ -44,7 +57,7 @@ impl Interceptors {
         let all: Vec<(&InterceptorConfig, Arc<Interceptor>)> = gateway
             .interceptors
             .iter()
-            .map(|config| (config, Arc::new(Interceptor::new(&gateway.name, config, outgoing))))
+            .map(|config| (config, Arc::new(Interceptor::new(gateway, config, outgoing))))
             .collect();
         let at = |point: InterceptionPoint| {
             all.iter().find(|(config, _)| config.points.contains(&point)).map(|(_, made)| made.clone())
@@ -57,17 +70,36 @@ impl Interceptors {
 // === impl Interceptor ===
 
 impl Interceptor {
-    fn new(gateway: &str, config: &InterceptorConfig, outgoing: &Arc<Outgoing>) -> Self {
+    fn new(gateway: &GatewayConfig, config: &InterceptorConfig, outgoing: &Arc<Outgoing>) -> Self {
         let kind = match (&config.lambda, &config.url) {
             (Some(arn), _) => arn.parse().map_or(Kind::Broken, Kind::Lambda),
             (None, Some(url)) => Kind::Hook(url.url().clone()),
             (None, None) => Kind::Broken,
         };
-        if matches!(kind, Kind::Broken) {
-            tracing::error!(gateway, "an interceptor cannot be used as it is configured: it refuses everything");
+        let role = gateway.role();
+        let name = gateway.name.as_str();
+        match &kind {
+            Kind::Broken => {
+                tracing::error!(
+                    gateway = name,
+                    "an interceptor cannot be used as it is configured: it refuses everything"
+                );
+            }
+            Kind::Lambda(function) => {
+                if let Err(error) = outgoing.can_invoke(role.as_ref(), function) {
+                    tracing::warn!(
+                        gateway = name,
+                        function = function.as_str(),
+                        %error,
+                        "an interceptor's function cannot be invoked: everything that it is to see is refused"
+                    );
+                }
+            }
+            Kind::Hook(_) => {}
         }
         Self {
-            gateway: gateway.into(),
+            gateway: name.into(),
+            role,
             kind,
             disclosure: Disclosure {
                 request_headers: config.pass_request_headers,
@@ -85,10 +117,23 @@ impl Interceptor {
     pub async fn request(&self, request: AsRequest<'_>, body: &Bytes) -> Result<RequestVerdict, InterceptError> {
         let asked = async {
             let input = contract::request_input(request, self.disclosure)?;
-            let output = self.ask(&input).await?;
+            let output = self.ask(Point::Request, &input).await?;
             Ok(contract::request_verdict(&output, body)?)
         };
-        self.reported("request", asked).await
+        self.reported(Point::Request, asked).await
+    }
+
+    /// Refuses a request whose answer could not be shown, whatever it is.
+    ///
+    /// # Errors
+    /// [`InterceptError::RequestTooLarge`].
+    pub fn has_room(&self, request: AsRequest<'_>) -> Result<(), InterceptError> {
+        if matches!(self.kind, Kind::Lambda(_)) && request.raw.len() + request.body.len() > PAYLOAD_LIMIT {
+            let error = InterceptError::RequestTooLarge;
+            self.failed(Point::Response, &error);
+            return Err(error);
+        }
+        Ok(())
     }
 
     /// What is to become of an answer, or of one message of it.
@@ -103,14 +148,14 @@ impl Interceptor {
     ) -> Result<ResponseVerdict, InterceptError> {
         let asked = async {
             let input = contract::response_input(request, response, self.disclosure)?;
-            let output = self.ask(&input).await?;
+            let output = self.ask(Point::Response, &input).await?;
             Ok(contract::response_verdict(&output, body)?)
         };
-        self.reported("response", asked).await
+        self.reported(Point::Response, asked).await
     }
 
-    async fn ask(&self, input: &Bytes) -> Result<Bytes, InterceptError> {
-        let lambda = self.outgoing.lambda().ok_or(InterceptError::NotSetUp)?;
+    async fn ask(&self, point: Point, input: &Bytes) -> Result<Bytes, InterceptError> {
+        let lambda = self.outgoing.lambda(self.role.as_ref()).ok_or(InterceptError::NotSetUp)?;
         let answer = match &self.kind {
             Kind::Broken => return Err(InterceptError::NotSetUp),
             Kind::Hook(url) => lambda.post(url, input, self.timeout).await,
@@ -119,22 +164,24 @@ impl Interceptor {
                 lambda.invoke(&invocation).await
             }
         };
-        answer.map_err(|error| match error.is_timeout() {
-            true => InterceptError::Late(self.timeout),
-            false => InterceptError::Failed(error),
+        answer.map_err(|error| match (error, point) {
+            (InvokeError::PayloadTooLarge { .. }, Point::Request) => InterceptError::RequestTooLarge,
+            (InvokeError::PayloadTooLarge { .. }, Point::Response) => InterceptError::AnswerTooLarge,
+            (error, _) if error.is_timeout() => InterceptError::Late(self.timeout),
+            (error, _) => InterceptError::Failed(error),
         })
     }
 
     async fn reported<T>(
         &self,
-        point: &'static str,
+        point: Point,
         asked: impl Future<Output = Result<T, InterceptError>>,
     ) -> Result<T, InterceptError> {
         let began = Instant::now();
         let answer = asked.await;
         let outcome = answer.as_ref().map_or_else(InterceptError::code, |_| "ok");
         let gateway = self.gateway.to_string();
-        metrics::histogram!("sessiongate_interceptor_seconds", "gateway" => gateway, "point" => point, "outcome" => outcome)
+        metrics::histogram!("sessiongate_interceptor_seconds", "gateway" => gateway, "point" => point.as_str(), "outcome" => outcome)
             .record(began.elapsed().as_secs_f64());
         if let Err(error) = &answer {
             self.failed(point, error);
@@ -143,15 +190,41 @@ impl Interceptor {
     }
 
     /// What it said cannot be carried out, for a reason that only whoever would do it can know.
-    pub fn unusable(&self, point: &'static str, why: &'static str) -> InterceptError {
+    pub fn unusable(&self, point: Point, why: &'static str) -> InterceptError {
         let error = InterceptError::unusable(why);
         self.failed(point, &error);
         error
     }
 
-    fn failed(&self, point: &'static str, error: &InterceptError) {
-        let (gateway, detail) = (&*self.gateway, error.detail());
-        let message = "an interceptor failed: what it was to see is refused";
-        tracing::warn!(gateway, point, error = error.code(), detail, "{message}");
+    /// Notes what it says about the head of an answer that is gone.
+    pub fn note_late_head(&self, verdict: &ResponseVerdict, status: StatusCode, headers: &HeaderMap) {
+        let other = |name| headers.get(name) != verdict.headers.get(name);
+        let names: Vec<&str> = verdict.headers.keys().filter(|name| other(*name)).map(|name| name.as_str()).collect();
+        let said = verdict.status.filter(|said| *said != status);
+        if said.is_some() || !names.is_empty() {
+            let (gateway, said) = (&*self.gateway, said.map(|said| said.as_u16()));
+            let message = "what an interceptor says of status or headers came after the head of the answer";
+            tracing::debug!(gateway, status = said, headers = ?names, "{message}");
+        }
+    }
+
+    fn failed(&self, point: Point, error: &InterceptError) {
+        let (gateway, point, code, detail) = (&*self.gateway, point.as_str(), error.code(), error.detail());
+        if error.is_of_client() {
+            tracing::debug!(gateway, point, error = code, detail, "what an interceptor was to see is refused");
+            return;
+        }
+        tracing::warn!(gateway, point, error = code, detail, "an interceptor failed: what it was to see is refused");
+    }
+}
+
+// === impl Point ===
+
+impl Point {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Response => "response",
+        }
     }
 }

@@ -40,7 +40,7 @@ pub enum TargetError {
         detail: String,
     },
     /// No answer within the target's time.
-    #[error("the target did not answer within {0:?}")]
+    #[error("the target did not answer within {:?}", round(.0))]
     TimedOut(Duration),
     /// What came back is not MCP.
     #[error("the target sent something that is not MCP: {detail}")]
@@ -59,6 +59,24 @@ pub enum TargetError {
     Refused {
         /// What it said; safe for clients.
         detail: String,
+    },
+    /// A list was answered with a JSON-RPC error.
+    #[error("the target refused `{method}` with error {code}")]
+    ListRefused {
+        /// Which.
+        method: &'static str,
+        /// The code.
+        code: i64,
+        /// For the log: what it said.
+        detail: String,
+    },
+    /// It offers more than it may.
+    #[error("the target has more than {limit} {what}, which is the limit")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many there may be.
+        limit: usize,
     },
     /// The process could not be started, or ended.
     #[error("the target's process is not running: {detail}")]
@@ -87,6 +105,7 @@ impl TargetError {
             Self::Unreachable { detail }
             | Self::AddressRefused { detail }
             | Self::Status { detail, .. }
+            | Self::ListRefused { detail, .. }
             | Self::OutcomeUnknown { detail } => Some(detail.as_str()).filter(|detail| !detail.is_empty()),
             _ => None,
         }
@@ -116,9 +135,29 @@ impl TargetError {
             Self::Protocol { .. } => "protocol",
             Self::TooLarge { .. } => "too_large",
             Self::Refused { .. } => "refused",
+            Self::ListRefused { .. } => "list_refused",
+            Self::TooMany { .. } => "too_many",
             Self::Process { .. } => "process",
             Self::Exhausted { .. } => "exhausted",
             Self::Closed => "closed",
+        }
+    }
+}
+
+/// What is left of a time looks odd: a person reads whole milliseconds.
+fn round(time: &Duration) -> Duration {
+    Duration::from_millis(u64::try_from((time.as_micros() + 500) / 1000).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_in_milliseconds() {
+        for (nanos, says) in [(29_999_997_386, "30s"), (1_500_000_000, "1.5s"), (250_400_000, "250ms"), (0, "0ns")] {
+            let error = TargetError::TimedOut(Duration::from_nanos(nanos));
+            assert_eq!(error.to_string(), format!("the target did not answer within {says}"));
         }
     }
 }

@@ -32,12 +32,17 @@ pub(crate) enum Reach {
     Listed,
 }
 
-/// The resolver of guarded clients: answers only addresses that the policy permits.
+/// The resolver of guarded clients: whoever knows the names, it answers only addresses that the policy permits.
 #[derive(Clone, Debug)]
-pub(crate) struct GuardedResolver {
+pub(crate) struct GuardedResolver<N = System> {
+    names: N,
     policy: Arc<AddressPolicy>,
     reach: Reach,
 }
+
+/// The resolver of the operating system.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct System;
 
 /// Every address of a name is refused. A type of its own so that it can be found again inside a `reqwest::Error`.
 #[derive(Debug, thiserror::Error)]
@@ -176,25 +181,38 @@ fn public_v6(v6: Ipv6Addr) -> bool {
 
 impl GuardedResolver {
     pub(crate) fn new(policy: Arc<AddressPolicy>, reach: Reach) -> Self {
-        Self { policy, reach }
+        Self::over(System, policy, reach)
     }
 }
 
-impl Resolve for GuardedResolver {
+impl<N> GuardedResolver<N> {
+    pub(crate) fn over(names: N, policy: Arc<AddressPolicy>, reach: Reach) -> Self {
+        Self { names, policy, reach }
+    }
+}
+
+impl<N: Resolve> Resolve for GuardedResolver<N> {
     fn resolve(&self, name: Name) -> Resolving {
         let policy = Arc::clone(&self.policy);
         let reach = self.reach;
+        let host = name.as_str().to_owned();
+        let found = self.names.resolve(name);
         Box::pin(async move {
-            let host = name.as_str();
-            let (permitted, refused): (Vec<SocketAddr>, Vec<SocketAddr>) = tokio::net::lookup_host((host, 0))
-                .await?
-                .partition(|address| policy.permits_within(address.ip(), reach));
+            let (permitted, refused): (Vec<SocketAddr>, Vec<SocketAddr>) =
+                found.await?.partition(|address| policy.permits_within(address.ip(), reach));
             match refused.first() {
-                Some(address) if permitted.is_empty() => {
-                    Err(Refused { host: host.to_owned(), address: address.ip() }.into())
-                }
+                Some(address) if permitted.is_empty() => Err(Refused { host, address: address.ip() }.into()),
                 _ => Ok(Box::new(permitted.into_iter()) as Addrs),
             }
+        })
+    }
+}
+
+impl Resolve for System {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            Ok(Box::new(found.into_iter()) as Addrs)
         })
     }
 }

@@ -64,43 +64,46 @@ pub trait Link: Send + Sync + 'static {
     /// [`Origin::Call`] before this returns. A stream that breaks after an event with an id is resumed with
     /// `Last-Event-ID`, honouring `retry`, until `deadline`.
     ///
-    /// `id` is the integer JSON-RPC id inside `body`, unique on this link for all time.
+    /// `passed` goes along where the transport has room for it, and what passes back is noted there before anything of the
+    /// answer is handed on. `id` is the integer JSON-RPC id inside `body`, unique on this link for all time.
     /// Dropping the future abandons the call locally; it does not cancel it at the target.
-    async fn call(&self, id: i64, body: Bytes, deadline: Instant) -> Result<CallReply, TargetError>;
-
-    /// The same with what passes beside the message, where the transport has room for it. What passes back is noted in
-    /// `passed` before anything of the answer is handed on.
     async fn call_with(
         &self,
         id: i64,
         body: Bytes,
-        passed: &Arc<Passed>,
+        passed: Option<&Arc<Passed>>,
         deadline: Instant,
-    ) -> Result<CallReply, TargetError> {
-        let _ = passed;
-        self.call(id, body, deadline).await
+    ) -> Result<CallReply, TargetError>;
+
+    /// The same with nothing beside the message.
+    async fn call(&self, id: i64, body: Bytes, deadline: Instant) -> Result<CallReply, TargetError> {
+        self.call_with(id, body, None, deadline).await
     }
 
     /// Goes on with a call that an earlier process began: GET with `Last-Event-ID`. Only messages after that event
     /// come. Fails with [`TargetError::OutcomeUnknown`] where the transport or the target cannot.
     async fn resume(&self, id: i64, last_event_id: &str, deadline: Instant) -> Result<CallReply, TargetError>;
 
-    /// Sends a notification or a response; returns when the target has accepted it (202, or written to the pipe).
-    async fn post(&self, body: Bytes, deadline: Instant) -> Result<(), TargetError>;
+    /// Sends a notification or a response, with `passed` where the transport has room for it; returns when the target has
+    /// accepted it (202, or written to the pipe).
+    async fn post_with(&self, body: Bytes, passed: Option<&Arc<Passed>>, deadline: Instant) -> Result<(), TargetError>;
 
-    /// The same with what passes beside the message, where the transport has room for it.
-    async fn post_with(&self, body: Bytes, passed: &Arc<Passed>, deadline: Instant) -> Result<(), TargetError> {
-        let _ = passed;
-        self.post(body, deadline).await
+    /// The same with nothing beside the message.
+    async fn post(&self, body: Bytes, deadline: Instant) -> Result<(), TargetError> {
+        self.post_with(body, None, deadline).await
     }
 
     /// Wants messages outside calls (the standing GET stream). Idempotent; runs in the background, reconnects with
     /// backoff, and accepts that the target offers none (405). Where the transport always delivers them (stdio,
     /// HTTP+SSE) this does nothing.
-    fn listen(&self, listening: Listening);
+    fn listen(&self, listening: Listening) {
+        let _ = listening;
+    }
 
     /// What another process needs to take the session up; none where it cannot.
-    fn save(&self) -> Option<SavedLink>;
+    fn save(&self) -> Option<SavedLink> {
+        None
+    }
 
     /// Ends the downstream session: DELETE where there is a session id, or end of the process group. Bounded in time.
     async fn close(&self);
@@ -124,6 +127,17 @@ pub struct Hello {
     pub capabilities: RawJson,
     /// `clientInfo`.
     pub client_info: RawJson,
+    /// Through which gateways the client came, where it came through any ([`VIA`](crate::VIA)).
+    pub via: Option<Box<str>>,
+}
+
+// === impl Hello ===
+
+impl Hello {
+    /// What goes along with requests that no request of the client causes.
+    pub(crate) fn beside(&self) -> Option<Arc<Passed>> {
+        Some(Passed::through(None, self.via.as_deref()?.into()))
+    }
 }
 
 /// What the target answered.

@@ -188,7 +188,7 @@ impl Outbound {
         }
     }
 
-    /// The way to a public URL: mapped and guarded.
+    /// The way to a public URL that anyone may have written: mapped and guarded.
     ///
     /// # Errors
     /// [`FetchError::AddressRefused`] where the URL itself shows that it must not be.
@@ -200,6 +200,22 @@ impl Outbound {
         if self.hosts.is_base(url) {
             return Ok(self.trusted(url));
         }
+        self.unmapped(url)
+    }
+
+    /// The way of a signed call of the gateway's own to a service: mapped and guarded. Not for URLs that a client, or a
+    /// document, may name.
+    ///
+    /// # Errors
+    /// See [`Outbound::route`].
+    pub fn route_signed(&self, url: &Url) -> Result<Route, FetchError> {
+        match self.hosts.rewrite_signed(url) {
+            Some(mapped) => Ok(self.trusted(&mapped)),
+            None => self.unmapped(url),
+        }
+    }
+
+    fn unmapped(&self, url: &Url) -> Result<Route, FetchError> {
         let clients = if url.scheme() == "https" { &self.guarded } else { &self.plain };
         clients.check_url(url)?;
         Ok(Route { clients: clients.clone(), url: url.clone() })
@@ -344,7 +360,9 @@ mod tests {
             let from = Url::parse(from).unwrap();
             outbound.next(&from, &headers(&[(LOCATION, location)])).map(String::from).map_err(|_| ())
         };
-        assert_eq!(to("https://auth.example/", "http://mirror.example:81/x"), Ok("http://mirror.example:81/x".into()));
+        let below = "http://mirror.example:81/auth/x";
+        assert_eq!(to("https://auth.example/", below), Ok(below.into()));
+        assert_eq!(to("https://auth.example/", "http://mirror.example:81/x"), Err(()));
         assert_eq!(to("https://auth.example/", "http://mirror.example/x"), Err(()));
         assert_eq!(to("https://a.example/x/y", "../z"), Ok("https://a.example/z".into()));
         assert_eq!(to("http://a.example/", "https://b.example/"), Ok("https://b.example/".into()));

@@ -20,7 +20,7 @@ const OTHER: &str = "AKIDOTHERACCOUNTKEY";
 
 struct Scene {
     control: Control,
-    _program: Program,
+    program: Program,
     _target: Program,
     id: String,
     url: String,
@@ -45,7 +45,7 @@ async fn scene(members: Value) -> Scene {
     control.target(&id, "ref", &target.url).await;
     let shown = control.ok("GET", &format!("/gateways/{id}/"), None).await;
     let text = |member: &str| shown[member].as_str().unwrap().to_owned();
-    Scene { control, url: text("gatewayUrl"), arn: text("gatewayArn"), id, _program: program, _target: target }
+    Scene { control, url: text("gatewayUrl"), arn: text("gatewayArn"), id, program, _target: target }
 }
 
 async fn iam() -> Scene {
@@ -141,6 +141,66 @@ async fn a_signature_is_for_one_request_at_one_time() {
 }
 
 #[tokio::test]
+async fn what_was_sent_before_a_restart_is_not_carried_out_again() {
+    let mut scene = iam().await;
+    let make = |at| signed(Client::new(&scene.url).post(&initialize()), GUEST, at);
+    let now = SystemTime::now();
+    let [stolen, slow] = [now, now - Duration::from_secs(200)].map(make);
+    assert_eq!(send(stolen.try_clone().unwrap()).await.status(), 200);
+    scene.program.kill();
+    scene.program = scene.control.start();
+    // For some seconds others of that time may be on their way still.
+    let mut number = 0;
+    eventually("what was signed then is refused", async || {
+        number += 1;
+        let other = Client::new(&scene.url).post(&initialize()).header("x-number", number);
+        let answer = send(signed(other, GUEST, now)).await;
+        assert!(matches!(refusal(&answer).0, 200 | 429), "{answer:?}");
+        (refusal(&answer) == (429, "ThrottlingException")).then_some(())
+    })
+    .await;
+    assert_eq!(refusal(&send(stolen).await), (429, "ThrottlingException"));
+    let refused = send(slow).await;
+    assert_eq!(refusal(&refused), (429, "ThrottlingException"));
+    let wait: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((195..=300).contains(&wait), "as long as the clock is slow: {wait}");
+    let body: Value = serde_json::from_slice(&refused.bytes().await.unwrap()).unwrap();
+    assert_eq!(body["error"]["data"]["reason"], "signature_refused");
+    assert_eq!(call(&scene.url, GUEST).await.status(), 200);
+}
+
+/// Clients sign all that they send (botocore, mcp-proxy-for-aws, the SDKs for JavaScript and Go), or nothing of MCP.
+#[tokio::test]
+async fn of_the_headers_of_mcp_all_are_signed_or_none() {
+    let scene = iam().await;
+    let created = call(&scene.url, GUEST).await;
+    let session = created.headers()["mcp-session-id"].clone();
+    let mut client = Client::new(&scene.url);
+    let ping = client.request("ping", json!({}));
+    let bare = || client.http.post(&scene.url).header("content-type", "application/json").body(ping.to_string());
+    let add = |mut request: Request, name: &'static str, value: &str| {
+        request.headers_mut().insert(name, value.parse().unwrap());
+        request
+    };
+    let accept = |request| add(request, "accept", "application/json, text/event-stream");
+    let session = |request| add(request, "mcp-session-id", session.to_str().unwrap());
+
+    let least = session(accept(signed(bare(), GUEST, SystemTime::now())));
+    let least = add(least, "mcp-protocol-version", "2025-11-25");
+    assert_eq!(send(least).await.status(), 200);
+    let most = bare().header("mcp-session-id", &created.headers()["mcp-session-id"]);
+    let most = most.header("mcp-protocol-version", "2025-11-25");
+    assert_eq!(send(accept(signed(most, GUEST, SystemTime::now()))).await.status(), 200);
+
+    let one = bare().header("mcp-protocol-version", "2025-11-25");
+    let swapped = session(accept(signed(one, GUEST, SystemTime::now())));
+    let refused = send(swapped).await;
+    assert_eq!(refusal(&refused), (403, "IncompleteSignatureException"));
+    let body: Value = serde_json::from_slice(&refused.bytes().await.unwrap()).unwrap();
+    assert!(body["error"]["message"].as_str().unwrap().contains("mcp-session-id"), "{body}");
+}
+
+#[tokio::test]
 async fn a_session_belongs_to_the_arn_that_signs() {
     let scene = iam().await;
     let created = call(&scene.url, GUEST).await;
@@ -181,6 +241,11 @@ async fn a_policy_must_allow_everybody_for_callers_without_an_arn() {
     let token = issuer.token("ada");
     let status = async || Client::with_key(&scene.url, &token).post(&initialize()).send().await.unwrap().status();
     assert_eq!(status().await, 200);
+    let elsewhere = issuer.token_with(&json!({"aud": "https://api.example"}));
+    let refused = Client::with_key(&scene.url, &elsewhere).post(&initialize()).send().await.unwrap();
+    assert_eq!(refused.status(), 401);
+    let body: Value = serde_json::from_slice(&refused.bytes().await.unwrap()).unwrap();
+    assert_eq!(body["error"]["data"]["reason"], "token_audience");
     let statement = |principal: Value| json!([{"Effect": "Allow", "Principal": principal, "Action": "bedrock-agentcore:*", "Resource": "*"}]);
     scene.policy(statement(json!({"AWS": "123456789012"}))).await;
     assert_eq!(status().await, 403);

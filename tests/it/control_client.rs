@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sessiongate::auth::sigv4::Signer;
+use sessiongate::control::model::model;
 
 use crate::harness::{Home, Program, eventually, free_port};
 
@@ -65,6 +66,18 @@ impl Control {
         self.home.again()
     }
 
+    /// Host and port.
+    pub fn address(&self) -> &str {
+        self.base.strip_prefix("http://").unwrap()
+    }
+
+    /// Changes a text of the configuration that must be in it.
+    pub fn configure(&self, from: &str, to: &str) {
+        let text = std::fs::read_to_string(self.home.file()).unwrap();
+        assert!(text.contains(from), "{text}");
+        self.home.write_text(&text.replace(from, to));
+    }
+
     /// Sends a signed request; an error if the connection breaks.
     pub async fn try_send(&self, method: &str, path: &str, body: Option<&Value>) -> reqwest::Result<Answer> {
         self.try_send_raw(method, path, body.map(|body| body.to_string().into_bytes())).await
@@ -72,6 +85,22 @@ impl Control {
 
     /// The same with a body of any form.
     pub async fn try_send_raw(&self, method: &str, path: &str, body: Option<Vec<u8>>) -> reqwest::Result<Answer> {
+        let response = self.execute(method, path, body).await?;
+        let status = response.status();
+        let error = response.headers().get("x-amzn-errortype").map(|value| value.to_str().unwrap().to_owned());
+        let text = response.text().await?;
+        let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() };
+        let answer = Answer { status, error, body };
+        answer.assert_modelled(method, path);
+        Ok(answer)
+    }
+
+    /// The answer to a signed request as it came.
+    pub async fn raw(&self, method: &str, path: &str) -> reqwest::Response {
+        self.execute(method, path, None).await.unwrap()
+    }
+
+    async fn execute(&self, method: &str, path: &str, body: Option<Vec<u8>>) -> reqwest::Result<reqwest::Response> {
         let method: Method = method.parse().unwrap();
         let mut request = self.http.request(method, format!("{}{path}", self.base));
         if let Some(body) = body {
@@ -79,12 +108,7 @@ impl Control {
         }
         let mut request = request.build()?;
         self.signer.apply(&mut request, SystemTime::now()).unwrap();
-        let response = self.http.execute(request).await?;
-        let status = response.status();
-        let error = response.headers().get("x-amzn-errortype").map(|value| value.to_str().unwrap().to_owned());
-        let text = response.text().await?;
-        let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap() };
-        Ok(Answer { status, error, body })
+        self.http.execute(request).await
     }
 
     /// Sends a signed request, and resets the connection in the moment when it was sent.
@@ -95,7 +119,7 @@ impl Control {
         let mut request =
             request.header("content-type", "application/json").body(body.clone().into_bytes()).build().unwrap();
         self.signer.apply(&mut request, SystemTime::now()).unwrap();
-        let host = self.base.strip_prefix("http://").unwrap();
+        let host = self.address();
         let mut text = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {}\r\n", body.len());
         for (name, value) in request.headers() {
             text.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
@@ -141,6 +165,29 @@ impl Control {
             (answer.body["status"] == status).then_some(answer.body)
         })
         .await
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    /// An answer of success is what the model has for the operation: the status, and each member.
+    fn assert_modelled(&self, method: &str, path: &str) {
+        if !self.status.is_success() {
+            return;
+        }
+        let raw_path = path.split('?').next().unwrap();
+        let operation = model().route(method, raw_path).expect("only an operation succeeds").operation;
+        let what = format!("{method} {path}: {self:?}");
+        assert_eq!(self.status.as_u16(), operation.status, "{what}");
+        if operation.status == 204 {
+            assert_eq!(self.body, Value::Null, "{what}");
+            return;
+        }
+        let mut wrong = model().validate_output(operation, &self.body).err().unwrap_or_default();
+        // The member is required and its list has at least one item; a target that needs no credentials has none.
+        wrong.retain(|field| !field.path.ends_with("credentialProviderConfigurations"));
+        assert!(wrong.is_empty(), "{wrong:?} in {what}");
     }
 }
 

@@ -1,113 +1,144 @@
-//! The process is killed at every step of a change of the control plane: after it starts again, each object is what it
-//! was or what it was to become, and what was accepted is carried out.
+//! The process is killed at every step of a change of the control plane, and once more at the same step while it takes
+//! the change up: each object is what it was or what it was to become, as a whole, and what was accepted is carried out.
 
-use reqwest::StatusCode;
+mod down;
+mod gateways;
+mod targets;
+
+use std::sync::{Arc, Condvar, Mutex};
+
 use serde_json::{Value, json};
 
 use crate::client::Client;
-use crate::control_client::{Control, gateway, target};
-use crate::harness::{eventually, reference_server};
+use crate::control_client::Control;
+use crate::harness::{Program, eventually};
+use crate::scripted::{Reply, Request, Scripted, result, text};
 
-async fn first_tool(url: &str) -> Option<String> {
-    Client::ready(url, json!({})).await.tools().await.into_iter().next()
+/// What a client sends again when it does not know what became of its request.
+const TOKEN: &str = "5a9f0c1e-7d34-4b6a-9e21-3f8b7c6d5e4f";
+
+/// Each of these points, for a process that dies there once, and for one that dies there twice.
+fn deaths<T: Copy>(points: &[(&'static str, T)]) -> Vec<(&'static str, u32, T)> {
+    points.iter().flat_map(|(point, more)| [(*point, 1, *more), (*point, 2, *more)]).collect()
 }
 
-/// Starts the gateway so that it dies at `point`, sends what leads there, and starts it again.
-async fn killed_at(
+/// Starts the gateway so that it dies when it reaches `point` for the n-th time.
+fn armed(control: &Control, point: &str, nth: u32) -> Program {
+    control.home.again_until(&format!("{point}:{nth}")).expect("it dies later")
+}
+
+/// Sends what leads to the point where `program` dies, and lets the next process die there too if it is to die twice.
+async fn die(
     control: &Control,
-    point: &str,
-    method: &str,
-    path: &str,
-    body: Option<&Value>,
-) -> crate::harness::Program {
-    let mut program = control.home.again_until(&format!("{point}:1")).expect("it dies later");
+    program: Program,
+    (point, deaths): (&str, u32),
+    (method, path, body): (&str, &str, Option<&Value>),
+) {
     let _ = control.try_send(method, path, body).await;
+    dead(program, point).await;
+    for _ in 1..deaths {
+        // None: it died before it was ready.
+        if let Some(program) = control.home.again_until(&format!("{point}:1")) {
+            dead(program, point).await;
+        }
+    }
+}
+
+async fn dead(mut program: Program, point: &str) {
     eventually(&format!("it dies at {point}"), async || (!program.is_alive()).then_some(())).await;
-    control.start()
 }
 
-#[tokio::test]
-async fn creation_is_carried_out() {
-    for point in ["gateway-accepted", "gateway-activated", "gateway-served"] {
-        let control = Control::new("", "");
-        let _program = killed_at(&control, point, "POST", "/gateways/", Some(&gateway("shop", json!({})))).await;
-        let listed = control.ok("GET", "/gateways/", None).await;
-        let id = listed["items"][0]["gatewayId"].as_str().unwrap().to_owned();
-        control.settled(&format!("/gateways/{id}/"), "READY").await;
+/// All that was asked for is read again.
+fn assert_members(read: &Value, asked: &Value, what: &str) {
+    for (name, value) in asked.as_object().unwrap() {
+        if !["clientToken", "tags"].contains(&name.as_str()) {
+            assert_eq!(read[name], *value, "{what}: {name}");
+        }
     }
 }
 
-#[tokio::test]
-async fn a_change_is_carried_out() {
-    for point in ["gateway-accepted", "gateway-activated", "gateway-served"] {
-        let control = Control::new("", "");
-        let program = control.start();
-        let id = control.gateway("shop", json!({})).await;
-        drop(program);
-        let path = format!("/gateways/{id}/");
-        let next = gateway("shop", json!({"description": "after"}));
-        let _program = killed_at(&control, point, "PUT", &path, Some(&next)).await;
-        assert_eq!(control.settled(&path, "READY").await["description"], "after");
-    }
+/// The tools that a client of the gateway finds.
+async fn tools(url: &str) -> Vec<String> {
+    Client::ready(url, json!({})).await.tools().await
 }
 
-#[tokio::test]
-async fn deletion_is_carried_out() {
-    for point in ["gateway-delete-accepted", "gateway-delete-deactivated", "gateway-delete-unserved"] {
-        let control = Control::new("", "");
-        let program = control.start();
-        let id = control.gateway("shop", json!({})).await;
-        drop(program);
-        let path = format!("/gateways/{id}/");
-        let _program = killed_at(&control, point, "DELETE", &path, None).await;
-        eventually("the gateway is gone", async || {
-            (control.send("GET", &path, None).await.status == StatusCode::NOT_FOUND).then_some(())
+/// Where clients reach a gateway.
+async fn url_of(control: &Control, id: &str) -> String {
+    control.ok("GET", &format!("/gateways/{id}/"), None).await["gatewayUrl"].as_str().unwrap().to_owned()
+}
+
+/// A target with one tool, which the test changes, and which answers nothing while the test holds it.
+struct Held {
+    url: String,
+    state: Arc<(Mutex<State>, Condvar)>,
+}
+
+struct State {
+    tool: &'static str,
+    held: bool,
+    waiting: bool,
+}
+
+// === impl Held ===
+
+impl Held {
+    fn new(tool: &'static str) -> Self {
+        let state = Arc::new((Mutex::new(State { tool, held: false, waiting: false }), Condvar::new()));
+        let shared = state.clone();
+        let server = Scripted::raw(move |request| {
+            let (state, changed) = &*shared;
+            let mut state = state.lock().unwrap();
+            state.waiting = state.held;
+            // All of it stands still: the target has one thread.
+            let state = changed.wait_while(state, |state| state.held).unwrap();
+            answer(request, state.tool)
+        });
+        Self { url: server.url, state }
+    }
+
+    /// Offers another tool from now on.
+    fn offer(&self, tool: &'static str) {
+        self.state.0.lock().unwrap().tool = tool;
+    }
+
+    fn hold(&self) {
+        let mut state = self.state.0.lock().unwrap();
+        (state.held, state.waiting) = (true, false);
+    }
+
+    fn release(&self) {
+        self.state.0.lock().unwrap().held = false;
+        self.state.1.notify_all();
+    }
+
+    /// Waits until somebody waits for it.
+    async fn asked(&self, what: &str) {
+        eventually(&format!("{what}: the target is asked"), async || {
+            self.state.0.lock().unwrap().waiting.then_some(())
         })
         .await;
-        control.gateway("shop", json!({})).await;
     }
 }
 
-#[tokio::test]
-async fn targets_are_made_changed_and_removed_whole() {
-    let server = reference_server(&[]);
-    let control = Control::new("", "");
-    let program = control.start();
-    let id = control.gateway("shop", json!({})).await;
-    let url = control.ok("GET", &format!("/gateways/{id}/"), None).await["gatewayUrl"].as_str().unwrap().to_owned();
-    drop(program);
-    let targets = format!("/gateways/{id}/targets/");
-    let made = ["target-accepted", "target-tried", "target-activated", "target-served"];
-    for (round, point) in made.iter().enumerate() {
-        let name = format!("new{round}");
-        let program = killed_at(&control, point, "POST", &targets, Some(&target(&name, &server.url))).await;
-        let listed = control.ok("GET", &targets, None).await;
-        let target_id = listed["items"][0]["targetId"].as_str().unwrap().to_owned();
-        let path = format!("{targets}{target_id}/");
-        control.settled(&path, "READY").await;
-        assert!(first_tool(&url).await.is_some_and(|tool| tool.starts_with(&name)), "{point}");
-        drop(program);
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
 
-        let changed = format!("changed{round}");
-        let program = killed_at(&control, point, "PUT", &path, Some(&target(&changed, &server.url))).await;
-        assert_eq!(control.settled(&path, "READY").await["name"], *changed);
-        assert!(first_tool(&url).await.is_some_and(|tool| tool.starts_with(&changed)), "{point}");
-        drop(program);
-
-        let sync = json!({"targetIdList": [target_id]});
-        let point = ["sync-accepted", "sync-read"][round % 2];
-        let synchronise = format!("/gateways/{id}/synchronizeTargets");
-        let program = killed_at(&control, point, "PUT", &synchronise, Some(&sync)).await;
-        control.settled(&path, "READY").await;
-        drop(program);
-
-        let point = ["target-delete-accepted", "target-delete-deactivated", "target-delete-unserved"][round % 3];
-        let program = killed_at(&control, point, "DELETE", &path, None).await;
-        eventually("the target is gone", async || {
-            (control.send("GET", &path, None).await.status == StatusCode::NOT_FOUND).then_some(())
-        })
-        .await;
-        assert_eq!(first_tool(&url).await, None, "{point}");
-        drop(program);
+fn answer(request: &Request, tool: &str) -> Reply {
+    match (request.method.as_str(), request.body["method"].as_str()) {
+        ("POST", Some("initialize")) => Reply::Json(result(
+            request,
+            r#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"held","version":"1"}}"#,
+        )),
+        ("POST", Some("tools/list")) => {
+            let tools = json!({"tools": [{"name": tool, "inputSchema": {"type": "object"}}]});
+            Reply::Json(result(request, &tools.to_string()))
+        }
+        ("POST", Some("tools/call")) => text(request, request.body["params"]["name"].as_str().unwrap()),
+        ("POST", _) if request.body.get("id").is_none() => Reply::Status(202),
+        ("POST", _) => Reply::Json(result(request, "{}")),
+        _ => Reply::Status(405),
     }
 }

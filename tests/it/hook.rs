@@ -100,10 +100,15 @@ impl Asked {
 
     /// Whether the holder of [`KEY`] signed it for this service; the region that it was signed for.
     pub fn signed_for(&self, service: &str) -> Result<String, String> {
+        self.signed_by(KEY, SECRET, None, service)
+    }
+
+    /// The same for the holder of another key.
+    pub fn signed_by(&self, key: &str, secret: &str, token: Option<&str>, service: &str) -> Result<String, String> {
         let keys = AccessKeys::new([AccessKeySpec {
-            access_key_id: KEY.into(),
-            secret: SECRET.to_owned().into(),
-            session_token: None,
+            access_key_id: key.into(),
+            secret: secret.to_owned().into(),
+            session_token: token.map(|token| token.to_owned().into()),
             principal_arn: "arn:aws:iam::123456789012:user/gateway".into(),
             account: "123456789012".into(),
             permissions: Vec::new(),

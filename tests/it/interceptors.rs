@@ -1,13 +1,16 @@
 //! Interceptors: what they see, what they may change, and that nothing passes where they do not say so.
 
+mod documented;
+mod functions;
+mod refused;
+mod streams;
+
 use serde_json::{Value, json};
 
-use crate::client::{Client, Event, Stream};
-use crate::control_client::{Control, gateway as members};
-use crate::harness::{Home, Program, eventually, http_target, reference_server};
-use crate::hook::{Hook, KEY, SECRET, Says, says};
+use crate::client::Client;
+use crate::harness::{Home, Program, http_target, reference_server};
+use crate::hook::Hook;
 use crate::modern_client::ModernClient;
-use crate::scripted::{Reply, SSE, Scripted};
 
 struct Scene {
     _home: Home,
@@ -212,6 +215,25 @@ async fn an_interceptor_answers_for_the_gateway_and_the_other_still_sees_it() {
 }
 
 #[tokio::test]
+async fn an_answer_of_an_interceptor_is_seen_without_a_body_too() {
+    let hook = Hook::intercepting(|input| match input["mcp"].get("gatewayResponse") {
+        None if is_call(input) => json!({"transformedGatewayResponse": {"statusCode": 403}}),
+        Some(response) if response["statusCode"] == 403 => {
+            let headers = json!({"x-seen": response["body"].to_string()});
+            let id = &input["mcp"]["gatewayRequest"]["body"]["id"];
+            let body = json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32000, "message": "told"}});
+            json!({"transformedGatewayResponse": {"headers": headers, "body": body}})
+        }
+        _ => json!({}),
+    });
+    let scene = scene(&format!("[{}]", at(&hook, "request, response", "")), "");
+    let answer = ModernClient::new(&scene.gateway.url).call("sg_echo", json!({})).await;
+    assert_eq!((answer.status, &answer.headers["x-seen"]), (403, &"null".parse().unwrap()));
+    assert_eq!(answer.headers["content-type"], "application/json");
+    assert_eq!(answer.json["error"]["message"], "told");
+}
+
+#[tokio::test]
 async fn headers_are_told_only_where_that_is_wanted() {
     let (told, untold) = (Hook::intercepting(|_| json!({})), Hook::intercepting(|_| json!({})));
     let (yes, no) = (at(&told, "request", ", pass_request_headers: true"), at(&untold, "response", ""));
@@ -221,12 +243,12 @@ async fn headers_are_told_only_where_that_is_wanted() {
     let session = client.session.clone().unwrap();
     assert_eq!(text(&client.call("sg_echo", json!({})).await), "{}");
     let headers = &calls(&told)[0]["mcp"]["gatewayRequest"]["headers"];
-    assert_eq!(headers["authorization"], "Bearer key-of-ada-0123456789");
-    assert_eq!(headers["mcp-session-id"], session);
+    assert_eq!(headers["Authorization"], "Bearer key-of-ada-0123456789", "as functions that exist look them up");
+    assert_eq!(headers["Mcp-Session-Id"], session);
     let all = untold.inputs();
     assert!(all.iter().all(|input| input["mcp"]["gatewayRequest"].get("headers").is_none()));
     let shown = &all[0]["mcp"]["gatewayResponse"]["headers"];
-    assert_eq!(shown["content-type"], "application/json");
+    assert_eq!(shown["Content-Type"], "application/json");
     assert!(!json!(all).to_string().contains(&session), "a session's id opens it, as a header of an answer too");
     // Nobody is asked about who may not call.
     let asked = told.seen().len();
@@ -247,246 +269,4 @@ async fn bodies_of_answers_can_be_kept_from_it() {
     );
     let shown = &calls(&hook)[0]["mcp"]["gatewayResponse"];
     assert_eq!((&shown["body"], &shown["statusCode"]), (&Value::Null, &json!(200)));
-}
-
-/// What was shown of the messages of streams: results and questions.
-fn events(hook: &Hook) -> Vec<String> {
-    let streaming = |input: &Value| input["mcp"]["gatewayResponse"]["isStreamingResponse"] == true;
-    let kind = |input: Value| match input["mcp"]["gatewayResponse"]["body"]["method"].as_str() {
-        Some(method) => method.to_owned(),
-        None => "response".to_owned(),
-    };
-    hook.inputs().into_iter().filter(streaming).map(kind).collect()
-}
-
-#[tokio::test]
-async fn a_stream_is_seen_message_by_message() {
-    let hook = Hook::intercepting(|input| {
-        let mut body = input["mcp"]["gatewayResponse"]["body"].clone();
-        if input["mcp"]["gatewayResponse"]["isStreamingResponse"] != true {
-            return json!({});
-        }
-        match body.get("method") {
-            Some(_) => body["params"]["message"] = json!("stamped question"),
-            None => body["result"]["_meta"] = json!({"stamp": "yes"}),
-        }
-        json!({"transformedGatewayResponse": {"statusCode": 203, "headers": {"x-stamp": "yes"}, "body": body}})
-    });
-    let scene = scene(&format!("[{}]", at(&hook, "response", "")), "");
-    let mut client = Client::ready(&scene.gateway.url, json!({"elicitation": {}})).await;
-    // Progress comes first: it is not seen, and the head is gone with it.
-    let params =
-        json!({"name": "sg_progress", "arguments": {"steps": 3, "delay_ms": 1}, "_meta": {"progressToken": "p"}});
-    let body = client.request("tools/call", params);
-    let answer = client.post(&body).send().await.unwrap();
-    assert_eq!((answer.status().as_u16(), answer.headers().get("x-stamp")), (200, None));
-    let all = Stream::of(answer).rest().await;
-    assert_eq!(all.iter().filter_map(Event::progress).count(), 3, "{all:?}");
-    let last = all.iter().rev().find(|event| event.data.is_some()).unwrap();
-    assert_eq!(last.data.as_ref().unwrap()["result"]["_meta"]["stamp"], "yes");
-    assert_eq!(events(&hook), ["response"]);
-    // It is seen again where it is read again: there is no way around.
-    let from = all.iter().find(|event| event.progress().is_some()).and_then(|event| event.id.clone());
-    let again = client.listen(from.as_deref()).await.rest().await;
-    let last_again = again.iter().rev().find(|event| event.data.is_some()).unwrap();
-    assert_eq!(last_again, last);
-    assert_eq!(events(&hook), ["response", "response"]);
-    // A question that comes first can still change the head; the answer after it cannot.
-    let body = client.request("tools/call", json!({"name": "sg_elicit_form", "arguments": {}}));
-    let answer = client.post(&body).send().await.unwrap();
-    assert_eq!((answer.status().as_u16(), &answer.headers()["x-stamp"]), (203, &"yes".parse().unwrap()));
-    let mut stream = Stream::of(answer);
-    let question = stream.message("elicitation/create").await;
-    assert_eq!(question["params"]["message"], "stamped question");
-    let accepted = client.answer(&question, json!({"action": "accept", "content": {"name": "x"}})).await;
-    assert_eq!(accepted, 202);
-    assert_eq!(stream.response().await["result"]["_meta"]["stamp"], "yes");
-    assert_eq!(events(&hook), ["response", "response", "elicitation/create", "response"]);
-}
-
-/// Fails in these ways, at calls only.
-fn failing(how: &'static str) -> Hook {
-    Hook::new(move |asked| {
-        let input = asked.json();
-        if !is_call(&input) {
-            return says(json!({}));
-        }
-        let body = &input["mcp"]["gatewayRequest"]["body"];
-        match how {
-            "late" => Says::Never,
-            "status" => Says::Status(500, "a secret of the hook".into()),
-            "redirect" => Says::With("location", "http://127.0.0.1:1/".into(), 307, String::new()),
-            "html" => Says::Status(200, "<html>".into()),
-            "empty" => Says::Status(200, String::new()),
-            "version" => Says::Status(200, json!({"interceptorOutputVersion": "9", "mcp": {}}).to_string()),
-            "function" => {
-                Says::With("x-amz-function-error", "Unhandled".into(), 200, json!({"errorMessage": "boom"}).to_string())
-            }
-            "large" => Says::Status(200, format!("\"{}\"", "x".repeat(7_000_000))),
-            "id" => {
-                let mut body = body.clone();
-                body["id"] = json!("other");
-                says(json!({"transformedGatewayRequest": {"body": body}, "transformedGatewayResponse": null}))
-            }
-            "limit" => {
-                let mut body = body.clone();
-                body["params"]["arguments"]["x"] = json!("x".repeat(100_000));
-                says(json!({"transformedGatewayRequest": {"body": body}}))
-            }
-            other => panic!("{other}"),
-        }
-    })
-}
-
-#[tokio::test]
-async fn what_an_interceptor_does_not_allow_does_not_happen() {
-    for (how, status, reason) in [
-        ("late", 504, "interceptor_timeout"),
-        ("status", 502, "interceptor_failed"),
-        ("redirect", 502, "interceptor_failed"),
-        ("html", 502, "interceptor_nonsense"),
-        ("empty", 502, "interceptor_nonsense"),
-        ("version", 502, "interceptor_nonsense"),
-        ("function", 502, "interceptor_failed"),
-        ("large", 502, "interceptor_failed"),
-        ("id", 502, "interceptor_nonsense"),
-        ("limit", 502, "interceptor_nonsense"),
-    ] {
-        let hook = failing(how);
-        let scene = scene(&format!("[{}]", at(&hook, "request", ", timeout: 500ms")), "! body_limit: 64KiB");
-        let mut client = Client::ready(&scene.gateway.url, json!({})).await;
-        let body = client.request("tools/call", json!({"name": "sg_counter", "arguments": {}}));
-        let (got, answer) = client.send(&body).await;
-        assert_eq!((got, &answer["error"]["data"]["reason"]), (status, &json!(reason)), "{how}: {answer}");
-        assert_eq!(answer["id"], body["id"], "{how}");
-        assert!(!answer.to_string().contains("secret of the hook"), "{how}: {answer}");
-        let told = if how == "status" { "a secret of the hook" } else { reason };
-        eventually("the operator is told", async || scene.gateway.log().contains(told).then_some(())).await;
-        // It never reached the target.
-        let stats = scene.target.stats().await;
-        assert_eq!(stats["calls"], 0, "{how}: {stats}");
-    }
-}
-
-#[tokio::test]
-async fn an_answer_that_was_not_seen_is_not_given() {
-    for (how, reason) in
-        [("late", "interceptor_timeout"), ("status", "interceptor_failed"), ("html", "interceptor_nonsense")]
-    {
-        let hook = failing(how);
-        let scene = scene(&format!("[{}]", at(&hook, "response", ", timeout: 500ms")), "");
-        let mut client = Client::ready(&scene.gateway.url, json!({"elicitation": {}})).await;
-        let whole = client.call("sg_echo", json!({"word": "s3cret"})).await;
-        assert_eq!(whole["error"]["data"]["reason"], reason, "{how}");
-        assert!(!whole.to_string().contains("s3cret"), "{how}");
-        // A stream that has begun says so as its end.
-        let (id, mut stream) = client.start("sg_progress", json!({"steps": 2, "delay_ms": 1})).await;
-        let all = stream.rest().await;
-        assert_eq!(all.iter().filter_map(Event::progress).count(), 2, "{all:?}");
-        let last = all.iter().rev().find_map(|event| event.data.clone()).unwrap();
-        assert_eq!((&last["id"], &last["error"]["data"]["reason"]), (&id, &json!(reason)), "{how}");
-        // Nor is a question asked.
-        let body = client.request("tools/call", json!({"name": "sg_elicit_form", "arguments": {}}));
-        let (_, refused) = client.send(&body).await;
-        assert_eq!(refused["error"]["data"]["reason"], reason, "{how}");
-    }
-}
-
-#[tokio::test]
-async fn a_question_in_the_middle_that_was_not_seen_ends_the_stream() {
-    let hook = failing("status");
-    let target = Scripted::named(&["ask"], |_, request| {
-        let token = &request.body["params"]["_meta"]["progressToken"];
-        let progress = json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": token, "progress": 1}});
-        let question = json!({"jsonrpc": "2.0", "id": 7, "method": "elicitation/create",
-            "params": {"message": "s3cret?", "requestedSchema": {"type": "object", "properties": {}}}});
-        Reply::Hang([SSE, format!("data: {progress}\n\ndata: {question}\n\n").as_bytes()].concat())
-    });
-    let home = Home::new();
-    let list = http_target("ref", &target.url, "");
-    let interceptors = at(&hook, "response", "");
-    let gateway = home.configured(&format!("naming: plain\ninterceptors: [{interceptors}]\ntargets:\n{list}"));
-    let mut client = Client::ready(&gateway.url, json!({"elicitation": {}})).await;
-    let (id, mut stream) = client.start("ask", json!({})).await;
-    let all: Vec<Value> = stream.rest().await.into_iter().filter_map(|event| event.data).collect();
-    assert_eq!((all.len(), &all[0]["method"]), (2, &json!("notifications/progress")), "{all:?}");
-    assert_eq!((&all[1]["id"], &all[1]["error"]["data"]["reason"]), (&id, &json!("interceptor_failed")));
-    assert!(!json!(all).to_string().contains("s3cret"));
-}
-
-const FUNCTION: &str = "arn:aws:lambda:eu-west-1:123456789012:function:check:PROD";
-
-fn aws(endpoints: &str) -> String {
-    format!("! aws: {{access_key_id: {KEY}, secret_access_key: {SECRET}}}\n! endpoints: {{{endpoints}}}")
-}
-
-#[tokio::test]
-async fn a_function_is_invoked_with_a_signature() {
-    let lambda = Hook::intercepting(marks_arguments);
-    let scene = scene(
-        &format!("[{{lambda: \"{FUNCTION}\", points: [request]}}]"),
-        &aws(&format!("lambda: \"{}\"", lambda.url)),
-    );
-    let mut client = ModernClient::new(&scene.gateway.url);
-    assert_eq!(client.call("sg_echo", json!({})).await.result()["structuredContent"], json!({"seen": true}));
-    let asked = &lambda.seen()[0];
-    assert_eq!(
-        (asked.method.as_str(), asked.target.as_str()),
-        (
-            "POST",
-            "/2015-03-31/functions/arn%3Aaws%3Alambda%3Aeu-west-1%3A123456789012%3Afunction%3Acheck%3APROD/invocations"
-        )
-    );
-    assert_eq!(asked.header("x-amz-invocation-type"), Some("RequestResponse"));
-    assert_eq!(asked.signed_for("lambda"), Ok("eu-west-1".to_owned()));
-    let mut changed = asked.clone();
-    changed.body = bytes::Bytes::from_static(b"{}");
-    assert!(changed.signed_for("lambda").is_err() && asked.signed_for("s3").is_err());
-}
-
-#[tokio::test]
-async fn a_function_has_a_place_of_its_own_without_a_signature() {
-    let (lambda, own) = (Hook::intercepting(|_| json!({})), Hook::intercepting(marks_arguments));
-    let endpoints = format!("lambda: \"{}\", \"{FUNCTION}\": \"{}/own\"", lambda.url, own.url);
-    let scene =
-        scene(&format!("[{{lambda: \"{FUNCTION}\", points: [request]}}]"), &format!("! endpoints: {{{endpoints}}}"));
-    let mut client = ModernClient::new(&scene.gateway.url);
-    assert_eq!(client.call("sg_echo", json!({})).await.result()["structuredContent"], json!({"seen": true}));
-    assert!(lambda.seen().is_empty());
-    let asked = &own.seen()[0];
-    assert_eq!((asked.target.as_str(), asked.header("authorization")), ("/own", None));
-}
-
-#[tokio::test]
-async fn the_control_plane_gives_a_gateway_interceptors() {
-    let lambda = Hook::intercepting(|input| match input["mcp"].get("gatewayResponse") {
-        None => marks_arguments(input),
-        Some(_) => json!({"transformedGatewayResponse": {"headers": {"x-stamp": "yes"}}}),
-    });
-    let server = reference_server(&[]);
-    let process = format!(
-        "aws: {{access_key_id: {KEY}, secret_access_key: {SECRET}}}\nendpoints: {{lambda: \"{}\"}}\n",
-        lambda.url
-    );
-    let control = Control::new("", &process);
-    let _program = control.start();
-    let interceptors = json!([{"interceptor": {"lambda": {"arn": FUNCTION}}, "interceptionPoints": ["REQUEST", "RESPONSE"],
-        "inputConfiguration": {"passRequestHeaders": true, "payloadFilter": {"exclude": [{"field": "RESPONSE_BODY"}]}}}]);
-    let id = control.gateway("shop", json!({"interceptorConfigurations": interceptors})).await;
-    control.target(&id, "ref", &server.url).await;
-    let path = format!("/gateways/{id}/");
-    let url = control.ok("GET", &path, None).await["gatewayUrl"].as_str().unwrap().to_owned();
-    let mut client = ModernClient::new(&url);
-    let answer = client.call("ref___sg_echo", json!({"a": 1})).await;
-    assert_eq!(answer.result()["structuredContent"], json!({"a": 1, "seen": true}));
-    assert_eq!(answer.headers["x-stamp"], "yes");
-    let seen = lambda.inputs();
-    assert_eq!(seen[0]["mcp"]["gatewayRequest"]["headers"]["mcp-method"], "tools/call");
-    assert_eq!(seen[1]["mcp"]["gatewayResponse"]["body"], Value::Null);
-    // An update that leaves them out takes them away.
-    control.ok("PUT", &path, Some(&members("shop", json!({})))).await;
-    control.settled(&path, "READY").await;
-    let answer = client.call("ref___sg_echo", json!({"a": 1})).await;
-    assert_eq!(answer.result()["structuredContent"], json!({"a": 1}));
-    assert_eq!(lambda.seen().len(), 2);
 }

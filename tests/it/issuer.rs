@@ -27,15 +27,41 @@ const KEYS: &str = "/jwks";
 pub struct Issuer {
     /// Its name.
     pub url: String,
-    key: EcdsaKeyPair,
+    key: Mutex<Key>,
     shared: Arc<Shared>,
+}
+
+/// What it signs with.
+struct Key {
+    number: usize,
+    pair: EcdsaKeyPair,
 }
 
 #[derive(Default)]
 struct Shared {
-    documents: HashMap<&'static str, Value>,
+    documents: Mutex<HashMap<&'static str, Value>>,
     hits: Mutex<HashMap<String, usize>>,
     down: AtomicBool,
+    keys_down: AtomicBool,
+}
+
+// === impl Key ===
+
+impl Key {
+    fn new(number: usize) -> Self {
+        Self { number, pair: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap() }
+    }
+
+    fn kid(&self) -> String {
+        format!("k{}", self.number)
+    }
+
+    /// A key set with nothing else in it.
+    fn published(&self) -> Value {
+        let point = &self.pair.public_key().as_ref()[1..];
+        let (x, y) = point.split_at(point.len() / 2);
+        json!({"keys": [{"kty": "EC", "crv": "P-256", "kid": self.kid(), "use": "sig", "x": text(x), "y": text(y)}]})
+    }
 }
 
 // === impl Issuer ===
@@ -44,18 +70,15 @@ impl Issuer {
     pub async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
-        let point = &key.public_key().as_ref()[1..];
-        let (x, y) = point.split_at(point.len() / 2);
-        let jwk = json!({"kty": "EC", "crv": "P-256", "kid": "k1", "use": "sig", "x": text(x), "y": text(y)});
+        let key = Key::new(1);
         let documents = HashMap::from([
             (DISCOVERY, json!({"issuer": url, "jwks_uri": format!("{url}{KEYS}")})),
-            (KEYS, json!({"keys": [jwk]})),
+            (KEYS, key.published()),
         ]);
-        let shared = Arc::new(Shared { documents, ..Shared::default() });
+        let shared = Arc::new(Shared { documents: Mutex::new(documents), ..Shared::default() });
         let router = Router::new().fallback(answer).with_state(shared.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { url, key, shared }
+        Self { url, key: Mutex::new(key), shared }
     }
 
     /// The authorizer of a gateway for tokens with the audience `gw`; `more` are further rules.
@@ -81,6 +104,28 @@ impl Issuer {
         self.shared.down.store(true, Ordering::SeqCst);
     }
 
+    /// From now on it does not answer who asks for its keys.
+    pub fn keys_go_down(&self) {
+        self.shared.keys_down.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on it signs with a new key, `k2` the first time, and publishes no other.
+    pub fn rotates(&self) {
+        let mut key = self.key.lock().unwrap();
+        *key = Key::new(key.number + 1);
+        self.shared.documents.lock().unwrap().insert(KEYS, key.published());
+    }
+
+    /// How often it was asked for anything.
+    pub fn asked(&self) -> usize {
+        self.shared.hits.lock().unwrap().values().sum()
+    }
+
+    /// Its key set.
+    pub fn keys(&self) -> String {
+        self.shared.documents.lock().unwrap()[KEYS].to_string()
+    }
+
     /// How often its keys were asked for.
     pub fn fetched(&self) -> usize {
         self.shared.hits.lock().unwrap().get(KEYS).copied().unwrap_or_default()
@@ -93,13 +138,14 @@ impl Issuer {
 
     /// A good token but for these claims; null takes one out.
     pub fn token_with(&self, changes: &Value) -> String {
-        self.signed(&json!({"alg": "ES256", "kid": "k1"}), changes)
+        let kid = self.key.lock().unwrap().kid();
+        self.signed(&json!({"alg": "ES256", "kid": kid}), changes)
     }
 
     /// The same with another header, signed all the same.
     pub fn signed(&self, header: &Value, changes: &Value) -> String {
         let message = self.message(header, changes);
-        let signature = self.key.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
+        let signature = self.key.lock().unwrap().pair.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
         format!("{message}.{}", text(signature.as_ref()))
     }
 
@@ -111,7 +157,7 @@ impl Issuer {
     /// A token that is signed with the public key as if that were a secret.
     pub fn confused(&self) -> String {
         let message = self.message(&json!({"alg": "HS256", "kid": "k1"}), &json!({}));
-        let key = hmac::Key::new(hmac::HMAC_SHA256, self.key.public_key().as_ref());
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.key.lock().unwrap().pair.public_key().as_ref());
         format!("{message}.{}", text(hmac::sign(&key, message.as_bytes()).as_ref()))
     }
 
@@ -155,8 +201,9 @@ fn text(bytes: impl AsRef<[u8]>) -> String {
 async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let path = request.uri().path();
     *shared.hits.lock().unwrap().entry(path.to_owned()).or_default() += 1;
-    match shared.documents.get(path) {
-        _ if shared.down.load(Ordering::SeqCst) => StatusCode::BAD_GATEWAY.into_response(),
+    let down = shared.down.load(Ordering::SeqCst) || path == KEYS && shared.keys_down.load(Ordering::SeqCst);
+    match shared.documents.lock().unwrap().get(path) {
+        _ if down => StatusCode::BAD_GATEWAY.into_response(),
         Some(document) => axum::Json(document.clone()).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }

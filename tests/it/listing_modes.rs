@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::client::Client;
 use crate::either::{ERAS, Either};
 use crate::harness::{Home, Program, eventually, http_target, reference_server};
+use crate::modern_client::ModernClient;
 use crate::scripted::{Reply, Scripted, result, text};
 
 const LIVE: &str = "listing: dynamic";
@@ -46,7 +47,10 @@ async fn the_pages_of_the_catalogue_come_first_then_target_by_target() {
         }
         let pages = client.pages("resources/list", "resources", "uri").await;
         assert_eq!(pages.len(), 4, "{era}");
-        assert!(pages[0].contains(&"test://static-text".to_owned()) && pages[3].len() >= 3, "{era}: {pages:?}");
+        // What the catalogue has is not there again: it is read where the catalogue says.
+        let counts: Vec<usize> = pages.iter().map(Vec::len).collect();
+        assert!(pages[0].contains(&"test://static-text".to_owned()), "{era}: {pages:?}");
+        assert!(counts[0] >= 3 && counts[1..] == [0, 0, 0], "{era}: {pages:?}");
         for target in ["a", "b", "c", "d"] {
             let answer = client.call(&format!("{target}___sg_echo"), json!({"x": 1})).await;
             assert_eq!(answer["result"]["structuredContent"], json!({"x": 1}), "{era} {target}: {answer}");
@@ -188,38 +192,46 @@ async fn without_pagination_the_catalogue_is_one_page() {
     }
 }
 
-/// A process with gateways `a` and `b`, each with one target at one of these paths of the process itself, and `all` in front
-/// of a real one; its URL.
-fn leading_back(home: &Home, a: &str, b: &str, real: &str) -> (Program, String) {
+/// A process with gateways `a` and `b`, each with one target at one of these paths of the process itself, read like this, and
+/// `all` in front of a real one, which `more` may be in front of too; its URL.
+fn leading_back(home: &Home, how: &str, [a, b]: [&str; 2], real: &str, more: &str) -> (Program, String) {
     home.write("targets: []");
     let text = std::fs::read_to_string(home.file()).unwrap();
     let head = text.split("gateways:").next().unwrap();
     let base = format!("http://{}", text.lines().find_map(|line| line.strip_prefix("listen: ")).unwrap());
-    let gateway = |name: &str, url: &str, more: &str| {
-        format!("  - name: {name}\n    path: /{name}/mcp\n    targets:\n    {}\n", http_target("t", url, more).trim())
+    let gateway = |name: &str, targets: &[String]| {
+        let targets: String = targets.iter().map(|target| format!("    {}\n", target.trim())).collect();
+        format!("  - name: {name}\n    path: /{name}/mcp\n    targets:\n{targets}")
     };
+    let back = |path: &str| http_target("t", &format!("{base}{path}"), how);
+    let own = (!more.is_empty()).then(|| http_target("own", real, more));
     let gateways = [
-        gateway("a", &format!("{base}{a}"), UNKNOWN),
-        gateway("b", &format!("{base}{b}"), UNKNOWN),
-        gateway("all", real, ""),
+        gateway("a", &[own.clone().into_iter().collect(), vec![back(a)]].concat()),
+        gateway("b", &[own.into_iter().collect(), vec![back(b)]].concat()),
+        gateway("all", &[http_target("t", real, "")]),
     ];
     home.write_text(&format!("{head}gateways:\n{}", gateways.concat()));
     (home.again(), base)
 }
 
+/// The sum of a metric's values over the lines that contain `label`.
+async fn metric(base: &str, name: &str, label: &str) -> f64 {
+    let text = reqwest::get(format!("{base}/metrics")).await.unwrap().text().await.unwrap();
+    let lines = text.lines().filter(|line| line.starts_with(name) && line.contains(label));
+    lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+}
+
 /// How many requests were refused because they came back.
 async fn loops(base: &str) -> f64 {
-    let text = reqwest::get(format!("{base}/metrics")).await.unwrap().text().await.unwrap();
-    let line = text.lines().find(|line| line.starts_with("sessiongate_refused_total") && line.contains("loop"));
-    line.map_or(0.0, |line| line.rsplit(' ').next().unwrap().parse().unwrap())
+    metric(base, "sessiongate_refused_total", "loop").await
 }
 
 #[tokio::test]
 async fn a_target_that_leads_back_to_its_gateway_is_asked_once() {
     let real = reference_server(&[]);
-    for (a, b) in [("/a/mcp", "/all/mcp"), ("/b/mcp", "/a/mcp")] {
+    for back @ [a, b] in [["/a/mcp", "/all/mcp"], ["/b/mcp", "/a/mcp"]] {
         let home = Home::new();
-        let (_gateway, base) = leading_back(&home, a, b, &real.url);
+        let (_gateway, base) = leading_back(&home, UNKNOWN, back, &real.url, "");
         for era in ERAS {
             let before = loops(&base).await;
             let mut client = Either::new(era, &format!("{base}/a/mcp")).await;
@@ -231,10 +243,29 @@ async fn a_target_that_leads_back_to_its_gateway_is_asked_once() {
     }
 }
 
+/// Whoever listens to a gateway listens to its targets. Where those lead back, that ends where it began: nobody's places are
+/// taken by gateways that listen to each other.
+#[tokio::test]
+async fn gateways_that_lead_to_each_other_listen_to_each_other_once() {
+    let (home, real) = (Home::new(), reference_server(&["--era", "modern"]));
+    let how = "era: modern, listing: dynamic, required: false";
+    let (_gateway, base) = leading_back(&home, how, ["/b/mcp", "/a/mcp"], &real.url, "era: modern");
+    let mut client = ModernClient::new(&format!("{base}/a/mcp"));
+    let wanted = json!({"notifications": {"toolsListChanged": true}});
+    let mut listener = client.open("subscriptions/listen", wanted).await;
+    assert_eq!(listener.status, 200);
+    listener.message("notifications/subscriptions/acknowledged").await;
+    // Those that are refused try again, later each time.
+    eventually("they try again", async || (loops(&base).await >= 12.0).then_some(())).await;
+    let created = metric(&base, "sessiongate_sessions_created_total", "").await;
+    assert!(created <= 24.0, "{created} sessions");
+    assert_eq!(metric(&base, "sessiongate_bounds_reached_total", "listens").await, 0.0);
+}
+
 #[tokio::test]
 async fn a_gateway_may_be_a_target_of_another_one() {
     let (home, real) = (Home::new(), reference_server(&[]));
-    let (_gateway, base) = leading_back(&home, "/b/mcp", "/all/mcp", &real.url);
+    let (_gateway, base) = leading_back(&home, UNKNOWN, ["/b/mcp", "/all/mcp"], &real.url, "");
     for era in ERAS {
         let mut client = Either::new(era, &format!("{base}/a/mcp")).await;
         let answer = client.call("t___t___t___sg_echo", json!({"x": 1})).await;

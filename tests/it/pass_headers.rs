@@ -1,12 +1,15 @@
 //! What passes between clients and targets besides messages: headers and query parameters on the way there, headers on the way
 //! back.
 
+mod tasks;
+
 use std::sync::{Arc, Mutex};
 
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
+use sessiongate_targets::VIA;
 
-use crate::client::{Client, Stream};
+use crate::client::{Client, LIMIT, Stream};
 use crate::control_client::{Control, target as target_members};
 use crate::either::{ERAS, Either};
 use crate::eras_parked::park;
@@ -14,7 +17,7 @@ use crate::eras_player::{everything, tool};
 use crate::harness::{Home, eventually, http_target};
 use crate::hook::Hook;
 use crate::modern_client::{ModernClient, REVISION};
-use crate::scripted::{Reply, SSE, Scripted};
+use crate::scripted::{Reply, Scripted};
 
 /// A request as the target got it.
 #[derive(Clone, Debug)]
@@ -45,14 +48,31 @@ struct Got {
 
 impl Echo {
     fn new() -> Self {
+        Self::with(|_| None)
+    }
+
+    /// One that has answers of its own to some requests.
+    fn with(own: impl Fn(&Value) -> Option<Reply> + Send + Sync + 'static) -> Self {
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let kept = seen.clone();
         let server = Scripted::raw(move |request| {
             let one = Seen { path: request.path.clone(), lines: request.lines.clone(), body: request.body.clone() };
             kept.lock().unwrap().push(one);
-            answer(&request.method, &request.body)
+            own(&request.body).unwrap_or_else(|| answer(&request.method, &request.body))
         });
         Self { url: server.url.clone(), seen, _server: server }
+    }
+
+    /// The answer to the question `ask`, if it has come.
+    fn told(&self) -> Option<Seen> {
+        let seen = self.seen.lock().unwrap();
+        seen.iter().find(|one| one.body["id"] == "ask" && one.body.get("method").is_none()).cloned()
+    }
+
+    /// Whether a request of this method came through two gateways before this one.
+    fn came_through(&self, method: &str) -> bool {
+        let through = |seen: &Seen| seen.header(VIA).first().is_some_and(|via| via.starts_with("one, two, "));
+        self.of(method).iter().any(through)
     }
 
     /// Requests of this method.
@@ -67,7 +87,7 @@ fn answer(http: &str, body: &Value) -> Reply {
         json!({"jsonrpc": "2.0", "id": body["id"], "result": result})
     };
     let text = || complete(json!({"content": [{"type": "text", "text": "done"}]}));
-    let can = json!({"tools": {}, "resources": {}, "completions": {}, "tasks": {"requests": {"tools": {"call": {}}}}});
+    let can = json!({"tools": {"listChanged": true}, "resources": {}, "completions": {}, "tasks": {"cancel": {}, "requests": {"tools": {"call": {}}}}});
     let tool = |name: &str| json!({"name": name, "inputSchema": {"type": "object"}});
     let mut tools: Vec<Value> = ["plain", "streams", "rounds"].map(tool).to_vec();
     tools.push(json!({"name": "slow", "inputSchema": {"type": "object"}, "execution": {"taskSupport": "required"}}));
@@ -81,6 +101,9 @@ fn answer(http: &str, body: &Value) -> Reply {
         ("POST", "tools/list") => complete(json!({"tools": tools, "ttlMs": 0, "cacheScope": "private"})),
         ("POST", "resources/list") => {
             complete(json!({"resources": [{"uri": "r://1", "name": "r"}], "ttlMs": 0, "cacheScope": "private"}))
+        }
+        ("POST", "resources/templates/list") => {
+            complete(json!({"resourceTemplates": [], "ttlMs": 0, "cacheScope": "private"}))
         }
         ("POST", "resources/read") => {
             complete(json!({"contents": [{"uri": "r://1", "text": "r"}], "ttlMs": 0, "cacheScope": "private"}))
@@ -97,11 +120,7 @@ fn answer(http: &str, body: &Value) -> Reply {
                 let result = json!({"resultType": "input_required", "requestState": "s", "inputRequests": {}});
                 json!({"jsonrpc": "2.0", "id": body["id"], "result": result})
             }
-            "slow" => {
-                let time = "2026-01-01T00:00:00Z";
-                let task = json!({"taskId": "t-1", "status": "working", "createdAt": time, "lastUpdatedAt": time, "ttl": null});
-                json!({"jsonrpc": "2.0", "id": body["id"], "result": {"task": task}})
-            }
+            "slow" => json!({"jsonrpc": "2.0", "id": body["id"], "result": {"task": task("working")}}),
             _ => text(),
         },
         ("POST", "tasks/result") => text(),
@@ -110,6 +129,19 @@ fn answer(http: &str, body: &Value) -> Reply {
         _ => return Reply::Status(405),
     };
     with_headers("application/json", &said.to_string())
+}
+
+fn task(status: &str) -> Value {
+    let time = "2026-01-01T00:00:00Z";
+    json!({"taskId": "t-1", "status": status, "createdAt": time, "lastUpdatedAt": time, "ttl": null})
+}
+
+/// A stream that stands, with a question.
+fn asks() -> Reply {
+    let params = json!({"message": "Well?", "requestedSchema": {"type": "object", "properties": {}}});
+    let question = json!({"jsonrpc": "2.0", "id": "ask", "method": "elicitation/create", "params": params});
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-trace: one\r\nX-Trace: two\r\n\r\n";
+    Reply::Hang(format!("{head}data: {question}\n\n").into_bytes())
 }
 
 fn with_headers(kind: &str, body: &str) -> Reply {
@@ -270,16 +302,38 @@ async fn every_round_of_a_call_has_what_passes() {
     rounds.iter().for_each(|round| passed(round, "a round"));
 }
 
-/// A tool that runs as a task only is several requests of one call.
+/// What the gateway asks by itself for somebody who came through other gateways came through them too: a target may lead back
+/// to one of them.
 #[tokio::test]
-async fn every_request_of_a_task_has_what_passes() {
-    let (home, echo) = (Home::new(), Echo::new());
-    let gateway = home.configured(&yaml(&echo, "legacy", ""));
-    let mut client = Either::new("modern", &format!("{}?{QUERY}", gateway.url)).await;
-    let got = send(&mut client, "tools/call", json!({"name": "t___slow"}), &SENT).await;
-    assert_eq!(got.json["result"]["content"][0]["text"], "done", "{got:?}");
-    passed(&echo.of("tools/call")[0], "the call");
-    passed(&echo.of("tasks/result")[0], "the question for its result");
+async fn what_a_session_asks_by_itself_says_where_it_came_through() {
+    let headers = [(HeaderName::from_static(VIA), HeaderValue::from_static("one, two"))].into_iter().collect();
+    let http = reqwest::Client::builder().timeout(LIMIT).default_headers(headers).build().unwrap();
+    for server in ERAS {
+        let (home, echo) = (Home::new(), Echo::new());
+        let more = format!("era: {server}, listing: dynamic");
+        let gateway = home.configured(&format!("targets:\n{}", http_target("t", &echo.url, &more)));
+        // A modern target is opened without a word, and listened to.
+        let opened = if server == "legacy" { "initialize" } else { "subscriptions/listen" };
+        assert!(!echo.came_through(opened), "{server}: the gateway's own came through no other");
+
+        let mut client = Client::new(&gateway.url);
+        client.http = http.clone();
+        client.initialize(json!({})).await.unwrap();
+        client.call("t___plain", json!({})).await;
+        let _standing = client.get(None).await.unwrap();
+        eventually("a session's", async || echo.came_through(opened).then_some(())).await;
+        client.http.delete(&client.url).header("mcp-session-id", client.session.unwrap()).send().await.unwrap();
+
+        echo.seen.lock().unwrap().clear();
+        let mut client = ModernClient::new(&gateway.url);
+        client.http = http.clone();
+        let wanted = json!({"notifications": {"toolsListChanged": true}});
+        let mut stream = client.open("subscriptions/listen", wanted).await;
+        stream.message("notifications/subscriptions/acknowledged").await;
+        for method in [opened, "tools/list"] {
+            eventually("a listener's", async || echo.came_through(method).then_some(())).await;
+        }
+    }
 }
 
 /// What an interceptor puts into a request passes like what the client sent.
@@ -340,38 +394,20 @@ async fn what_is_too_long_is_refused() {
 /// The answer to a question goes to the target with what the answer's own request brought.
 #[tokio::test]
 async fn an_answer_passes_what_it_brought() {
-    let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
-    let kept = seen.clone();
-    let front = Scripted::raw(move |request| {
-        let one = Seen { path: request.path.clone(), lines: request.lines.clone(), body: request.body.clone() };
-        kept.lock().unwrap().push(one);
-        if request.body["method"] != "tools/call" {
-            return answer(&request.method, &request.body);
-        }
-        let params = json!({"message": "Well?", "requestedSchema": {"type": "object", "properties": {}}});
-        let question = json!({"jsonrpc": "2.0", "id": "ask", "method": "elicitation/create", "params": params});
-        Reply::Hang([SSE, format!("data: {question}\n\n").as_bytes()].concat())
-    });
+    let echo = Echo::with(|body| (body["method"] == "tools/call").then(asks));
     let home = Home::new();
     let more = "era: legacy, timeout: 3s, pass: {request_headers: [X-Tenant]}";
-    let gateway = home.configured(&format!("naming: plain\ntargets:\n{}", http_target("ref", &front.url, more)));
-    let answers = || {
-        let seen = seen.lock().unwrap();
-        seen.iter()
-            .filter(|one| one.body["id"] == "ask" && one.body.get("method").is_none())
-            .cloned()
-            .collect::<Vec<_>>()
-    };
+    let gateway = home.configured(&format!("naming: plain\ntargets:\n{}", http_target("ref", &echo.url, more)));
 
     let mut client = ModernClient::new(&gateway.url).capabilities(everything(REVISION));
     let parked = park(&mut client, tool("plain", json!({}))).await;
     let retry = client.message("tools/call", parked.answered());
     let retry = tokio::spawn(client.post(&retry).header("x-tenant", "of the retry").send());
-    let answer = eventually("the answer is there", async || answers().pop()).await;
+    let answer = eventually("the answer is there", async || echo.told()).await;
     assert_eq!(answer.header("x-tenant"), ["of the retry"]);
     retry.abort();
 
-    seen.lock().unwrap().clear();
+    echo.seen.lock().unwrap().clear();
     let mut client = Client::ready(&gateway.url, json!({"elicitation": {}})).await;
     let (_, mut stream) = client.start("plain", json!({})).await;
     let question = loop {
@@ -383,7 +419,7 @@ async fn an_answer_passes_what_it_brought() {
     let result = json!({"jsonrpc": "2.0", "id": question["id"], "result": {"action": "decline"}});
     let response = client.post(&result).header("x-tenant", "of the answer").send().await.unwrap();
     assert_eq!(response.status(), 202);
-    let answer = eventually("the answer is there", async || answers().pop()).await;
+    let answer = eventually("the answer is there", async || echo.told()).await;
     assert_eq!(answer.header("x-tenant"), ["of the answer"]);
 }
 

@@ -107,3 +107,51 @@ async fn one_connection_too_many_is_told_and_closed() {
     drop((first, second));
     eventually("room again", async || open().await.1.contains(" 400 ").then_some(())).await;
 }
+
+#[tokio::test]
+async fn what_can_never_fit_is_not_told_to_come_again() {
+    let (home, target) = (Home::new(), reference_server(&[]));
+    let list = http_target("t", &target.url, "");
+    let gateway =
+        home.configured(&format!("calls_per_second: 2\nsearch: true\nsearches_per_minute: 2\ntargets:\n{list}"));
+    let mut client = Client::new(&gateway.url);
+    client.revision = "2025-03-26";
+    eventually("a session", async || {
+        let params =
+            json!({"protocolVersion": "2025-03-26", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+        let body = client.request("initialize", params);
+        let response = client.post(&body).send().await.unwrap();
+        client.session = response.headers().get("mcp-session-id").map(|id| id.to_str().unwrap().to_owned());
+        client.session.clone()
+    })
+    .await;
+    let batch: Vec<_> = (0..3).map(|_| client.request("ping", json!({}))).collect();
+    let response = client.post(&json!(batch)).send().await.unwrap();
+    assert_eq!((response.status().as_u16(), response.headers().get("retry-after")), (400, None));
+    let answer: serde_json::Value = response.json().await.unwrap();
+    assert_eq!(answer["error"]["data"]["reason"], "batch_over_rate", "{answer}");
+    let said = answer["error"]["message"].as_str().unwrap();
+    assert!(said.contains("3 ") && said.contains("limit 2"), "{said}");
+}
+
+#[tokio::test]
+async fn who_searches_too_often_is_told_when_to_come_again() {
+    let (home, target) = (Home::new(), reference_server(&[]));
+    let list = http_target("t", &target.url, "");
+    let gateway = home.configured(&format!("search: true\nsearches_per_minute: 2\ntargets:\n{list}"));
+    let mut client = Client::ready(&gateway.url, json!({})).await;
+    let mut call = || {
+        let params = json!({"name": "x_amz_bedrock_agentcore_search", "arguments": {"query": "echo"}});
+        client.request("tools/call", params)
+    };
+    let bodies = [call(), call(), call()];
+    for body in &bodies[..2] {
+        assert_eq!(client.post(body).send().await.unwrap().status(), 200);
+    }
+    let refused = client.post(&bodies[2]).send().await.unwrap();
+    assert_eq!(refused.status(), 429);
+    let after: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((20..=30).contains(&after), "half a minute for one: {after}");
+    let answer: serde_json::Value = refused.json().await.unwrap();
+    assert!(answer["error"]["message"].as_str().unwrap().contains(&format!("in {after} seconds")), "{answer}");
+}

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -36,6 +37,8 @@ pub enum Reply {
     Endless(Vec<u8>, Vec<u8>),
     /// These bytes; the connection stays open.
     Hang(Vec<u8>),
+    /// The first bytes at once, then the second again and again, with a pause before each.
+    Drip(Vec<u8>, Vec<u8>, Duration),
 }
 
 /// A running target.
@@ -114,12 +117,12 @@ impl Scripted {
         self.seen.bodies.lock().unwrap().clone()
     }
 
-    /// How many bytes were taken of endless replies.
+    /// How many bytes were taken of replies that do not end.
     pub fn written(&self) -> u64 {
         self.seen.written.load(Ordering::Relaxed)
     }
 
-    /// How many requests get no answer now.
+    /// How many requests get no answer now, or one that drips.
     pub fn hanging(&self) -> usize {
         self.seen.hanging.load(Ordering::Relaxed)
     }
@@ -169,6 +172,20 @@ async fn serve(mut connection: TcpStream, script: &Script, seen: &Seen) -> std::
                 let _ = connection.read(&mut [0]).await;
                 seen.hanging.fetch_sub(1, Ordering::Relaxed);
                 return Ok(());
+            }
+            Reply::Drip(head, drop, pause) => {
+                connection.write_all(&head).await?;
+                seen.hanging.fetch_add(1, Ordering::Relaxed);
+                let mut drops = tokio::time::interval(pause);
+                let ended = loop {
+                    drops.tick().await;
+                    if let Err(error) = connection.write_all(&drop).await {
+                        break error;
+                    }
+                    seen.written.fetch_add(drop.len() as u64, Ordering::Relaxed);
+                };
+                seen.hanging.fetch_sub(1, Ordering::Relaxed);
+                return Err(ended);
             }
         }
     }

@@ -313,6 +313,29 @@ async fn who_stops_waiting_stops_nothing_else() {
 }
 
 #[tokio::test]
+async fn waiting_goes_on_over_the_death_of_the_control_plane() {
+    let control = Control::new("", "");
+    let mut program = control.start();
+    control.gateway("shop", json!({})).await;
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/mcp", silent.local_addr().unwrap());
+    let line = ["target", "create", "shop", "slow", "--url", &url, "--wait"];
+    let mut child = command(&control, &line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut says = BufReader::new(child.stderr.take().unwrap());
+    let mut first = String::new();
+    says.read_line(&mut first).unwrap();
+    assert_eq!(first, "target `slow` is CREATING\n");
+    program.kill();
+    drop(silent);
+    let _program = control.start();
+    let mut rest = String::new();
+    says.read_to_string(&mut rest).unwrap();
+    let run = Run::of(child.wait_with_output().unwrap());
+    assert_eq!(run.code, 1, "{rest}{}", run.shown());
+    assert!(rest.contains("FAILED"), "{rest}");
+}
+
+#[tokio::test]
 async fn lists_are_whole_and_too_many_requests_are_spread() {
     let control = Control::new("", "");
     let program = control.start();

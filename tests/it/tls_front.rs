@@ -11,7 +11,7 @@ use axum::response::Response;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
@@ -109,6 +109,31 @@ impl Front {
     pub fn passed(&self) -> Vec<Passed> {
         self.passed.lock().unwrap().clone()
     }
+}
+
+/// TLS before a server that says every byte itself: nothing is looked at on the way. `upstream` is its host and port; the
+/// result is the URL of its root.
+pub fn tunnel(authority: &Authority, upstream: &str) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let settings = Settings { alpn: &["http/1.1"], ..Settings::default() };
+    let acceptor = TlsAcceptor::from(Arc::new(authority.server(&settings)));
+    let upstream = upstream.to_owned();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let accept = async move {
+        let listener = TcpListener::from_std(listener).unwrap();
+        while let Ok((socket, _)) = listener.accept().await {
+            let (acceptor, upstream) = (acceptor.clone(), upstream.clone());
+            tokio::spawn(async move {
+                let Ok(mut tls) = acceptor.accept(socket).await else { return };
+                let Ok(mut plain) = TcpStream::connect(upstream).await else { return };
+                let _ = tokio::io::copy_bidirectional(&mut tls, &mut plain).await;
+            });
+        }
+    };
+    std::thread::spawn(move || runtime.block_on(accept));
+    url
 }
 
 async fn listen(

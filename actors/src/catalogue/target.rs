@@ -32,6 +32,9 @@ pub struct TargetCatalogue {
     /// How long each of the four lists is good, by [`ListKind`]; nothing from targets that do not say so.
     #[serde(default)]
     pub caching: [Caching; 4],
+    /// What it listed and clients are not shown, for a person: a remark for each list.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<Box<str>>,
     /// When.
     pub synced_at: Timestamp,
     /// How long that took, in milliseconds.
@@ -79,6 +82,7 @@ impl TargetCatalogue {
             resources: Vec::new(),
             templates: Vec::new(),
             caching: Default::default(),
+            left_out: Vec::new(),
             synced_at: now,
             took_ms: 0,
         }

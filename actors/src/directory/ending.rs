@@ -4,11 +4,13 @@ use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt;
+use sessiongate_protocol::Revision;
 use sessiongate_storage::{SessionKey, StoreError};
 
 use super::{Holder, SessionDirectory};
 use crate::clock;
 use crate::error::SessionError;
+use crate::session::SessionHandle;
 use crate::session::core::{EndReason, Record};
 
 /// Live sessions that are ended or stored at once.
@@ -78,10 +80,21 @@ impl SessionDirectory {
         self.end_live(EndReason::GatewayRemoved, |of, _| of == gateway).await;
     }
 
+    /// Ends the live sessions of a gateway whose clients speak a revision that it does not serve any more. Whoever finds a
+    /// stored one ends it.
+    pub async fn end_unserved(&self, gateway: &str, serves: impl Fn(Revision) -> bool) {
+        let ends = |handle: &SessionHandle| handle.gateway() == gateway && !serves(handle.client_revision());
+        self.end_where(EndReason::Administrator, ends).await;
+    }
+
     /// Ends the live sessions of which `ends` says so, by gateway and principal's hash; returns how many there were.
     pub async fn end_live(&self, reason: EndReason, ends: impl Fn(&str, &str) -> bool) -> usize {
+        self.end_where(reason, |handle| ends(handle.gateway(), handle.principal())).await
+    }
+
+    async fn end_where(&self, reason: EndReason, ends: impl Fn(&SessionHandle) -> bool) -> usize {
         let mut found = self.slots.all_live();
-        found.retain(|handle| ends(handle.gateway(), handle.principal()));
+        found.retain(|handle| ends(handle));
         let count = found.len();
         futures_util::stream::iter(found)
             .for_each_concurrent(AT_ONCE, |handle| async move {

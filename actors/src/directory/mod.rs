@@ -19,7 +19,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use parking_lot::Mutex;
 use sessiongate_protocol::{RawJson, Revision, StreamId};
-use sessiongate_storage::{Acquired, NodeId, SessionKey, SessionStore, StoreError, Timestamp};
+use sessiongate_storage::{Acquired, Lease, NodeId, SessionKey, SessionStore, StoreError, Timestamp};
 use tokio::sync::oneshot;
 
 use self::slot::{Slot, Slots};
@@ -72,6 +72,9 @@ pub struct NewSession {
     pub client_info: RawJson,
     /// The longest name of a tool or prompt that the client wants to see, in bytes.
     pub max_name_length: Option<u16>,
+    /// Through which gateways its client's request came, where it came through any: what the session asks targets by itself
+    /// came through them too. Not for conversations, whose requests may come different ways.
+    pub via: Option<Box<str>>,
 }
 
 /// The place of an ephemeral session in the counts.
@@ -178,40 +181,48 @@ impl SessionDirectory {
         principal: &Principal,
         new: NewSession,
     ) -> Result<(String, Arc<SessionHandle>), SessionError> {
-        let settings = gateway.settings();
-        self.admit(&gateway.name, principal, settings.sessions.max_per_principal)?;
-        // A client that hangs up takes its request with it: what was begun is finished apart from it, so that no count
-        // and no session stays that nobody knows of.
-        let (sender, created) = oneshot::channel();
-        let (directory, gateway, principal) = (self.clone(), gateway.clone(), principal.clone());
-        actix_rt::spawn(async move {
-            let created = directory.create_admitted(&gateway, &principal, new).await;
-            if created.is_err() {
-                directory.uncount(&gateway.name, principal.as_str());
-            }
-            if let Err(Ok((_, handle))) = sender.send(created) {
-                let _ = handle.end(EndReason::Deleted).await;
-            }
-        });
-        created.await.unwrap_or(Err(SessionError::Crashed))
+        let id = URL_SAFE_NO_PAD.encode(random::<ID_BYTES>()?);
+        let key = session_key(&gateway.name, principal, &id);
+        let handle = self.make(gateway, principal, key, facts(gateway, principal, new)).await?;
+        Ok((id, handle))
     }
 
-    async fn create_admitted(
+    /// A new session under a key that nobody else can have come upon.
+    async fn make(
         self: &Arc<Self>,
         gateway: &Arc<Gateway>,
         principal: &Principal,
-        new: NewSession,
-    ) -> Result<(String, Arc<SessionHandle>), SessionError> {
-        let mut random = [0u8; ID_BYTES];
-        rand::fill(&mut random)
-            .map_err(|_| StoreError::Unavailable("the operating system gives no random numbers".into()))?;
-        let id = URL_SAFE_NO_PAD.encode(random);
-        let key = session_key(&gateway.name, principal, &id);
-        let slot = Arc::new(Slot::default());
-        let handle = self.start(&slot, gateway, key, facts(gateway, principal, new)).await?;
-        let _ = slot.handle.set(handle.clone());
-        self.slots.insert(key, slot);
-        Ok((id, handle))
+        key: SessionKey,
+        facts: SessionFacts,
+    ) -> Result<Arc<SessionHandle>, SessionError> {
+        self.admit(&gateway.name, principal, gateway.settings().sessions.max_per_principal)?;
+        // A client that hangs up takes its request with it: what was begun is finished apart from it, so that no count
+        // and no session stays that nobody knows of.
+        let (sender, made) = oneshot::channel();
+        let (directory, gateway, principal) = (self.clone(), gateway.clone(), principal.clone());
+        actix_rt::spawn(async move {
+            let slot = Arc::new(Slot::default());
+            let made = directory.start(&slot, &gateway, key, facts).await;
+            match &made {
+                Ok(handle) => {
+                    let _ = slot.handle.set(handle.clone());
+                    directory.slots.insert(key, slot);
+                }
+                Err(_) => directory.uncount(&gateway.name, principal.as_str()),
+            }
+            if let Err(Ok(handle)) = sender.send(made) {
+                let _ = handle.end(EndReason::Deleted).await;
+            }
+        });
+        made.await.unwrap_or(Err(SessionError::Crashed))
+    }
+
+    /// The right to write a session's story.
+    async fn lease(&self, gateway: &Gateway, key: SessionKey) -> Result<Lease, SessionError> {
+        match gateway.store.acquire(key, &self.node, LEASE).await? {
+            Acquired::Granted(lease) => Ok(lease),
+            Acquired::HeldBy { .. } => Err(SessionError::Overloaded),
+        }
     }
 
     /// Stores a new session and starts its actor. Stored before anybody learns of it: what was acknowledged outlives the
@@ -223,10 +234,7 @@ impl SessionDirectory {
         key: SessionKey,
         facts: SessionFacts,
     ) -> Result<Arc<SessionHandle>, SessionError> {
-        let lease = match gateway.store.acquire(key, &self.node, LEASE).await? {
-            Acquired::Granted(lease) => lease,
-            Acquired::HeldBy { .. } => return Err(SessionError::Overloaded),
-        };
+        let lease = self.lease(gateway, key).await?;
         let mut core = SessionCore::new(gateway.settings(), facts, gateway.catalogue().hashes());
         tokio::time::timeout(STORE_DEADLINE, gateway.store.commit(&lease, core.first_batch()))
             .await
@@ -247,13 +255,7 @@ impl SessionDirectory {
         self.admit(&gateway.name, principal, limit)?;
         let counted =
             Counted { directory: self.clone(), gateway: gateway.name.clone(), principal: principal.hash.clone() };
-        let mut random = [0u8; 16];
-        rand::fill(&mut random)
-            .map_err(|_| StoreError::Unavailable("the operating system gives no random numbers".into()))?;
-        let lease = match gateway.store.acquire(SessionKey(random), &self.node, LEASE).await? {
-            Acquired::Granted(lease) => lease,
-            Acquired::HeldBy { .. } => return Err(SessionError::Overloaded),
-        };
+        let lease = self.lease(gateway, SessionKey(random()?)).await?;
         let facts = SessionFacts { stateless: true, ..facts(gateway, principal, new) };
         let core = SessionCore::new(gateway.settings(), facts, gateway.catalogue().hashes());
         let nothing = Box::new(move |_: Option<EndReason>, _: Option<Timestamp>| drop(counted));
@@ -306,10 +308,7 @@ impl SessionDirectory {
         }
         // The lease first: what the session's last actor still writes is refused from here on, so that what is read
         // is the end of the story.
-        let lease = match gateway.store.acquire(key, &self.node, LEASE).await? {
-            Acquired::Granted(lease) => lease,
-            Acquired::HeldBy { .. } => return Err(SessionError::Overloaded),
-        };
+        let lease = self.lease(gateway, key).await?;
         let found = match gateway.store.load(key).await {
             Ok(found) => found,
             Err(error) => {
@@ -322,9 +321,15 @@ impl SessionDirectory {
             return Err(SessionError::NotFound);
         };
         let restored = {
-            let catalogue = gateway.catalogue();
-            let env = Env { now: clock::now(), catalogue: &catalogue, sealer: &gateway.sealer };
-            SessionCore::restore(gateway.settings(), &stored, &env)
+            let (settings, catalogue) = (gateway.settings(), gateway.catalogue());
+            let env = Env {
+                now: clock::now(),
+                settings: &settings,
+                catalogue: &catalogue,
+                habits: &gateway.habits,
+                sealer: &gateway.sealer,
+            };
+            SessionCore::restore(settings.clone(), &stored, &env)
         };
         let (core, step, next_call) = restored.map_err(|error| {
             tracing::error!(session = %key, %error, "a stored session cannot be read");
@@ -342,7 +347,7 @@ impl SessionDirectory {
         slot: &Arc<Slot>,
         gateway: &Arc<Gateway>,
         core: SessionCore,
-        lease: sessiongate_storage::Lease,
+        lease: Lease,
         first_step: Option<Step>,
         next_call: CallId,
         durable: HashMap<StreamId, u64>,
@@ -381,6 +386,14 @@ impl SessionDirectory {
         }
     }
 
+    /// Tells live sessions that their gateway's settings changed: what is open follows without waiting for something else to
+    /// happen. Stored ones see it when they come back.
+    pub fn settings_changed(&self, gateway: &str) {
+        for handle in self.slots.all_live().into_iter().filter(|handle| handle.gateway() == gateway) {
+            handle.settings_changed();
+        }
+    }
+
     /// Tells live sessions that a target was changed or removed.
     pub fn target_replaced(&self, gateway: &str, target: &Arc<str>) {
         for handle in self.slots.all_live().into_iter().filter(|handle| handle.gateway() == gateway) {
@@ -394,6 +407,14 @@ impl SessionDirectory {
     }
 }
 
+fn random<const BYTES: usize>() -> Result<[u8; BYTES], StoreError> {
+    let mut random = [0u8; BYTES];
+    match rand::fill(&mut random) {
+        Ok(()) => Ok(random),
+        Err(_) => Err(StoreError::Unavailable("the operating system gives no random numbers".into())),
+    }
+}
+
 fn facts(gateway: &Gateway, principal: &Principal, new: NewSession) -> SessionFacts {
     SessionFacts {
         gateway: gateway.name.as_ref().into(),
@@ -403,6 +424,7 @@ fn facts(gateway: &Gateway, principal: &Principal, new: NewSession) -> SessionFa
         client_info: new.client_info,
         created: clock::now(),
         max_name_length: new.max_name_length,
+        via: new.via,
         conversation: false,
         transient: false,
         stateless: false,

@@ -25,7 +25,6 @@ impl World {
             listing: Listing::Default,
             pagination: true,
             exceptions: Default::default(),
-            instructions: None,
             max_name_length: None,
             search: false,
             sessions: SessionSettings::default(),
@@ -45,6 +44,7 @@ impl World {
             capabilities: RawJson::EMPTY_OBJECT,
             client_info: RawJson::EMPTY_OBJECT,
             max_name_length: None,
+            via: None,
         };
         self.directory.create(&self.gateway, principal, new).await.unwrap()
     }

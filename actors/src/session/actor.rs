@@ -82,7 +82,7 @@ impl SessionActor {
         on_stop: OnStop,
     ) -> SessionHandle {
         let (key, revision) = (lease.key, core.revision());
-        let principal = core.facts().principal.clone();
+        let (principal, own) = (core.facts().principal.clone(), core.facts().conversation || core.facts().transient);
         let actor = Self {
             gateway,
             core,
@@ -109,13 +109,19 @@ impl SessionActor {
         };
         let gateway = actor.gateway.name.clone();
         let created = actor.core.facts().created;
-        SessionHandle::new(key, revision, principal, gateway, created, actor.start().recipient(), next_call)
+        SessionHandle::new(key, revision, own, principal, gateway, created, actor.start().recipient(), next_call)
     }
 
     pub(super) fn step(&mut self, input: Input, ctx: &mut Context<Self>) {
         let gateway = self.gateway.clone();
-        let catalogue = gateway.catalogue();
-        let env = Env { now: clock::now(), catalogue: &catalogue, sealer: &gateway.sealer };
+        let (settings, catalogue) = (gateway.settings_now(), gateway.catalogue());
+        let env = Env {
+            now: clock::now(),
+            settings: &settings,
+            catalogue: &catalogue,
+            habits: &gateway.habits,
+            sealer: &gateway.sealer,
+        };
         // A panic must cost this session only, and its state is not to be trusted after one: it is rebuilt from the
         // store by the next request.
         match catch_unwind(AssertUnwindSafe(|| self.core.step(input, &env))) {

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::actor::SessionActor;
 use super::connection::{Attachment, CONNECTION_QUEUE, StreamItem};
-use super::core::{Answer, CallId, CallSummary, ConnId, Effect, Generation, Input};
+use super::core::{Answer, CallId, CallSummary, ConnId, Effect, Generation, Input, habit_of};
 use super::event::{CallAnswer, Event};
 use super::open_link::{OpenLink, Post, report};
 use super::sink::SessionSink;
@@ -232,10 +232,9 @@ impl SessionActor {
         let deadline = clock::std_instant(deadline);
         let passed = self.passed.of(call);
         let task = actix_rt::spawn(async move {
-            let result = match (what, passed) {
-                (Send::Body(body), None) => link.call(id, body, deadline).await,
-                (Send::Body(body), Some(passed)) => link.call_with(id, body, &passed, deadline).await,
-                (Send::After(event), _) => link.resume(id, &event, deadline).await,
+            let result = match what {
+                Send::Body(body) => link.call_with(id, body, passed.as_ref(), deadline).await,
+                Send::After(event) => link.resume(id, &event, deadline).await,
             };
             if call != OWN {
                 crash::point("call:done");
@@ -276,6 +275,10 @@ impl SessionActor {
         let took = clock::now().since(summary.started);
         let target = summary.target.as_deref().unwrap_or(OTHER);
         self.gateway.meters.of(target, self.tool_label(&summary)).record(summary.outcome, took.as_secs_f64());
+        if let (Some(quick), Some(target)) = (summary.quick, &summary.target) {
+            let tool = habit_of(&summary.method, summary.name.as_deref());
+            self.gateway.habits.note(target, tool, quick);
+        }
         tracing::info!(
             session = %self.lease.key,
             principal = &*self.core.facts().principal,

@@ -11,9 +11,10 @@ use sessiongate_protocol::{EventId, Notification, Request, RequestId, Response, 
 use sessiongate_storage::{SessionKey, Timestamp};
 use sessiongate_targets::Passed;
 use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::RecvError;
 
 use super::connection::Attachment;
-use super::core::{CallId, ConnId, EndReason, Input, SessionView};
+use super::core::{CallId, ConnId, EndReason, Input, LINGERS, SessionView};
 use super::event::{CallAnswer, Event, Unhandled};
 use crate::error::SessionError;
 
@@ -30,6 +31,7 @@ const LOCAL_DEADLINE: Duration = Duration::from_secs(10);
 pub struct SessionHandle {
     key: SessionKey,
     revision: Revision,
+    own: bool,
     principal: Box<str>,
     gateway: std::sync::Arc<str>,
     created: Timestamp,
@@ -51,13 +53,14 @@ impl SessionHandle {
     pub(super) fn new(
         key: SessionKey,
         revision: Revision,
+        own: bool,
         principal: Box<str>,
         gateway: std::sync::Arc<str>,
         created: Timestamp,
         addr: Recipient<Event>,
         next: CallId,
     ) -> Self {
-        Self { key, revision, principal, gateway, created, addr, next: AtomicU64::new(next.0) }
+        Self { key, revision, own, principal, gateway, created, addr, next: AtomicU64::new(next.0) }
     }
 
     /// The internal key.
@@ -68,6 +71,11 @@ impl SessionHandle {
     /// The negotiated revision.
     pub fn revision(&self) -> Revision {
         self.revision
+    }
+
+    /// The revision that its client speaks: sessions of the gateway's own are for those who have none.
+    pub fn client_revision(&self) -> Revision {
+        if self.own { Revision::V2026_07_28 } else { self.revision }
     }
 
     /// Who owns it, hashed.
@@ -177,6 +185,11 @@ impl SessionHandle {
         self.tell(Input::CatalogueChanged);
     }
 
+    /// The gateway's settings changed.
+    pub fn settings_changed(&self) {
+        self.tell(Input::SettingsChanged);
+    }
+
     /// A target was changed or removed.
     pub fn target_replaced(&self, target: std::sync::Arc<str>) {
         self.tell(Input::TargetReplaced { target });
@@ -218,15 +231,25 @@ impl PendingCall<'_> {
     /// Waits for the answer. After `quiet` without one, the answer becomes a stream where that is possible, so that
     /// the client gets keep-alives and can resume. [`SessionError::Left`] if no actor looked at the request.
     pub async fn answer(mut self, quiet: Duration) -> Result<CallAnswer, SessionError> {
-        let answer = match tokio::time::timeout(quiet, &mut self.answer).await {
-            Ok(answer) => answer,
-            Err(_) => {
+        let answer = match self.within(quiet).await {
+            Some(answer) => answer,
+            None => {
                 self.handle.tell(Input::UpgradeDue(self.call));
                 (&mut self.answer).await
             }
         };
         self.done = true;
         answer.unwrap_or(Err(SessionError::Crashed))
+    }
+
+    /// The answer, if it comes in time. Most come before anything has to be done about it.
+    async fn within(&mut self, quiet: Duration) -> Option<Result<Result<CallAnswer, SessionError>, RecvError>> {
+        if let Ok(answer) = tokio::time::timeout(quiet.min(LINGERS), &mut self.answer).await {
+            return Some(answer);
+        }
+        let rest = quiet.checked_sub(LINGERS)?;
+        self.handle.tell(Input::Lingers(self.call));
+        tokio::time::timeout(rest, &mut self.answer).await.ok()
     }
 }
 

@@ -80,10 +80,7 @@ pub(super) fn report(addr: Recipient<Event>, question: u64, result: Result<(), T
 async fn send_in_order(link: Arc<dyn Link>, mut posts: mpsc::Receiver<Post>, addr: Recipient<Event>) {
     while let Some(Post { body, question, passed }) = posts.recv().await {
         let deadline = clock::std_instant(clock::now().plus(POST_DEADLINE));
-        let result = match &passed {
-            Some(passed) => link.post_with(body, passed, deadline).await,
-            None => link.post(body, deadline).await,
-        };
+        let result = link.post_with(body, passed.as_ref(), deadline).await;
         match question {
             Some(question) => {
                 crash::point("answer:posted");

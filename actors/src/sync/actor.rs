@@ -10,6 +10,7 @@ use sessiongate_targets::{Link, Listening, Target, TargetError};
 use tokio::sync::oneshot;
 
 use super::fetch::{SYNC_DEADLINE, fetch};
+use super::lists::Bounds;
 use super::sink::{Heard, catalogue_sink};
 use crate::catalogue::TargetCatalogue;
 use crate::clock;
@@ -61,6 +62,9 @@ pub struct TargetView {
     pub prompts: usize,
     /// Resources and templates in it.
     pub resources: usize,
+    /// What it listed and clients are not shown, for who may know: whoever asks how the gateway is reads the rest.
+    #[serde(skip)]
+    pub left_out: Vec<Box<str>>,
     /// The gateway is not ready without it.
     pub required: bool,
 }
@@ -84,6 +88,7 @@ pub struct TargetSync {
     synchronised: metrics::Gauge,
     target: Arc<dyn Target>,
     when: Synchronisation,
+    bounds: Bounds,
     publish: Publish,
     state: SyncState,
     last_good: Option<Arc<TargetCatalogue>>,
@@ -114,8 +119,16 @@ type Fetched = Result<(Arc<dyn Link>, TargetCatalogue), TargetError>;
 enum Event {
     Sync(oneshot::Sender<SyncOutcome>),
     Changed,
-    Heard { generation: u64, heard: Heard },
-    Done { generation: u64, result: Box<Fetched> },
+    /// Somebody else read it.
+    Known(Arc<TargetCatalogue>),
+    Heard {
+        generation: u64,
+        heard: Heard,
+    },
+    Done {
+        generation: u64,
+        result: Box<Fetched>,
+    },
     View(oneshot::Sender<(SyncState, Option<Arc<TargetCatalogue>>)>),
     Stop,
 }
@@ -123,12 +136,13 @@ enum Event {
 // === impl TargetSync ===
 
 impl TargetSync {
-    /// Starts on the current arbiter, and synchronises at once if nobody needs to ask, for the gateway of this name. `last_good` is what an
-    /// earlier process stored.
+    /// Starts on the current arbiter, and synchronises at once if nobody needs to ask, for the gateway of this name. `bounds` is
+    /// what the target may offer, `last_good` what was stored of it.
     pub fn launch(
         gateway: &str,
         target: Arc<dyn Target>,
         when: Synchronisation,
+        bounds: Bounds,
         last_good: Option<Arc<TargetCatalogue>>,
         publish: Publish,
     ) -> SyncHandle {
@@ -138,6 +152,7 @@ impl TargetSync {
             name: target.name().into(),
             target,
             when,
+            bounds,
             publish,
             // What was read when somebody last asked is what there is.
             state: match (when, &last_good) {
@@ -169,14 +184,14 @@ impl TargetSync {
         self.generation += 1;
         let generation = self.generation;
         let (sink, mut hearing) = catalogue_sink();
-        let target = self.target.clone();
+        let (target, bounds) = (self.target.clone(), self.bounds);
         let addr = ctx.address();
         let old = self.link.take();
         actix_rt::spawn(async move {
             if let Some(old) = old {
                 old.close().await;
             }
-            let result = match tokio::time::timeout(SYNC_DEADLINE, fetch(&*target, sink.clone())).await {
+            let result = match tokio::time::timeout(SYNC_DEADLINE, fetch(&*target, sink.clone(), bounds)).await {
                 Ok(result) => result,
                 Err(_) => Err(TargetError::TimedOut(SYNC_DEADLINE)),
             };
@@ -207,7 +222,11 @@ impl TargetSync {
                 let catalogue = Arc::new(catalogue);
                 self.state = SyncState::Ready;
                 self.failures = 0;
-                self.last_good = Some(catalogue.clone());
+                let before = self.last_good.replace(catalogue.clone());
+                // A target may be read often, and is as it was.
+                if before.is_none_or(|before| before.left_out != catalogue.left_out) {
+                    self.tell_left_out(&catalogue);
+                }
                 self.keep_hearing(link, &catalogue);
                 (self.publish)(catalogue.clone());
                 tracing::info!(
@@ -245,6 +264,12 @@ impl TargetSync {
         if std::mem::take(&mut self.again) && outcome.is_ok() {
             let wait = self.restless();
             self.later(wait, ctx);
+        }
+    }
+
+    fn tell_left_out(&self, catalogue: &TargetCatalogue) {
+        for left_out in &catalogue.left_out {
+            tracing::warn!(target_name = &*self.name, left_out = &**left_out, "not all that a target lists is shown");
         }
     }
 
@@ -330,6 +355,14 @@ impl Handler<Event> for TargetSync {
                 }
             }
             Event::Changed => self.on_changed(ctx),
+            Event::Known(catalogue) => {
+                // What is being read now is newer still.
+                if self.state != SyncState::Syncing {
+                    self.state = SyncState::Ready;
+                    self.failures = 0;
+                }
+                self.last_good = Some(catalogue);
+            }
             Event::Heard { generation, heard } if generation == self.generation => match heard {
                 Heard::Changed => self.on_changed(ctx),
                 Heard::Closed => {
@@ -375,6 +408,7 @@ impl TargetView {
             tools: count(|catalogue| catalogue.tools.len()),
             prompts: count(|catalogue| catalogue.prompts.len()),
             resources: count(|catalogue| catalogue.resources.len() + catalogue.templates.len()),
+            left_out: catalogue.map(|catalogue| catalogue.left_out.clone()).unwrap_or_default(),
             required,
         }
     }
@@ -394,6 +428,13 @@ impl SyncHandle {
     pub fn changed(&self) {
         // Full means that it is known already.
         let _ = self.addr.try_send(Event::Changed);
+    }
+
+    /// Somebody else read what the target offers, and published it.
+    pub fn known(&self, catalogue: Arc<TargetCatalogue>) {
+        if self.addr.try_send(Event::Known(catalogue)).is_err() {
+            tracing::debug!("a synchronisation did not hear what is known of its target");
+        }
     }
 
     /// Where it stands.

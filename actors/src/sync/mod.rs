@@ -2,7 +2,9 @@
 
 mod actor;
 mod fetch;
+mod lists;
 mod sink;
 
 pub use actor::{SyncHandle, SyncOutcome, SyncState, Synchronisation, TargetSync, TargetView};
-pub use fetch::{fetch, probe};
+pub use fetch::{fetch, probe, reach};
+pub use lists::Bounds;

@@ -10,7 +10,7 @@ use sessiongate_storage::Timestamp;
 
 use super::claims::Claims;
 use super::error::JwtError;
-use super::issuer::Issuer;
+use super::issuer::{Issuer, Newer};
 use super::issuers::JwtOptions;
 use super::keys::{KeySet, Thumbprint, Unverified};
 use super::resources::Resources;
@@ -53,6 +53,17 @@ pub struct Verified {
     pub expires_at: Timestamp,
     /// All claims, for policies and interceptors.
     pub claims: RawJson,
+}
+
+/// What an issuer's documents say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssuerLook {
+    /// Its name.
+    pub issuer: Arc<str>,
+    /// Keys that can be used.
+    pub keys: usize,
+    /// Keys that cannot: for encryption, symmetric, of an unknown kind, too weak, broken.
+    pub unusable: usize,
 }
 
 // === impl JwtAuthorizer ===
@@ -107,6 +118,15 @@ impl JwtAuthorizer {
         self.issuer.name()
     }
 
+    /// Asks the issuer for its keys, where they are not known: what the first caller would wait for.
+    ///
+    /// # Errors
+    /// [`JwtError::Unavailable`], which has the reason in its [`JwtError::detail`].
+    pub async fn look(&self, now: Timestamp) -> Result<IssuerLook, JwtError> {
+        let keys = self.issuer.keys(now).await?;
+        Ok(IssuerLook { issuer: keys.issuer.clone(), keys: keys.len(), unusable: keys.unusable })
+    }
+
     /// How far the clocks of issuer and gateway may differ: so much longer than `exp` says a token is good.
     pub fn leeway(&self) -> Duration {
         self.leeway
@@ -152,13 +172,30 @@ impl JwtAuthorizer {
 
     /// Which key of the issuer signed this. A key that is not known may be new.
     async fn signed(&self, token: &Presented<'_>, now: Timestamp) -> Result<(Arc<KeySet>, Thumbprint), JwtError> {
-        let keys = self.issuer.keys(now).await?;
+        let known = self.issuer.known(now);
+        // Fetched while the token was here already, so that it cannot be newer.
+        let fresh = known.is_none();
+        let keys = match known {
+            Some(keys) => keys,
+            None => self.issuer.keys(now).await?,
+        };
         match keys.verify(token) {
             Ok(key) => return Ok((keys, key)),
             Err(Unverified::Refused(error)) => return Err(error),
+            Err(Unverified::NoKey) if fresh => return Err(JwtError::UnknownKey),
             Err(Unverified::NoKey) => {}
         }
-        let keys = self.issuer.newer_than(keys.generation, now).await?.ok_or(JwtError::UnknownKey)?;
+        // What would not do with the best of signatures is worth no question.
+        Claims::parse(&token.payload()?)?.authenticate(&keys.issuer, now, self.leeway)?;
+        let keys = match self.issuer.newer_than(keys.generation, now).await? {
+            Newer::Keys(newer) => newer,
+            // It was published, and is not any more.
+            Newer::Later(_) if token.kid.as_deref().is_some_and(|kid| keys.is_retired(kid)) => {
+                return Err(JwtError::UnknownKey);
+            }
+            // An honest client would throw its token away.
+            Newer::Later(retry_after) => return Err(JwtError::KeyPending { retry_after }),
+        };
         match keys.verify(token) {
             Ok(key) => Ok((keys, key)),
             Err(Unverified::Refused(error)) => Err(error),

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use sessiongate_storage::Timestamp;
 
 use super::error::JwtError;
-use super::resources::Resources;
+use super::resources::{Resources, resource};
 use super::rules::JwtRules;
 use std::time::Duration;
 
@@ -44,14 +44,18 @@ impl Claims {
 
     /// Checks what the gateway asks for. `all`: the URLs of the process's gateways.
     pub fn authorize(&self, rules: &JwtRules, all: &Resources) -> Result<(), JwtError> {
-        let known =
-            |audience: &&str| rules.allowed_audience.iter().chain(&rules.resources).any(|allowed| allowed == audience);
-        let configured = !rules.authenticate_only && !rules.allowed_audience.is_empty();
+        // What is configured is meant to the letter. A URL is the same however it is written, and clients write the one of an
+        // origin with a slash behind it.
+        let known = |audience: &&str| {
+            rules.allowed_audience.iter().any(|allowed| allowed == audience)
+                || resource(audience).is_some_and(|url| rules.resources.contains(&url))
+        };
         let audience = self.audience();
+        let meant = audience.iter().any(known);
         // Where no audience is asked for, one that is not known may be what the issuer calls its gateways; another gateway's
         // URL is not: that gateway would be as good as this one for whoever it passes the token on to.
         let elsewhere = || audience.iter().any(|audience| all.names_other(audience, &rules.resources));
-        if !audience.iter().any(known) && (configured || rules.strict_audience || elsewhere()) {
+        if !meant && (!rules.allowed_audience.is_empty() || rules.strict_audience || elsewhere()) {
             return Err(JwtError::Audience);
         }
         if rules.authenticate_only {
@@ -61,6 +65,10 @@ impl Claims {
             let client = self.client()?;
             if !rules.allowed_clients.iter().any(|allowed| Some(allowed.as_str()) == client) {
                 return Err(JwtError::Client);
+            }
+            // Nothing else tells whom the token is for.
+            if !meant && self.is_id_token() {
+                return Err(JwtError::Kind);
             }
         }
         // Before the scopes: more of those would not help whom a claim shuts out.
@@ -115,6 +123,14 @@ impl Claims {
         let kind = says("typ");
         says("token_use").is_some_and(|kind| kind != "access")
             || matches!(kind.as_deref(), Some("id" | "refresh" | "offline" | "logout"))
+    }
+
+    /// Tokens that name their client as ID tokens do (`azp`), and have what ID tokens have (OpenID Connect, 2 and 3.1.3.6). The
+    /// access tokens of Keycloak before version 24 have a `nonce`, too, and say that they are for bearers.
+    fn is_id_token(&self) -> bool {
+        let has = |claim: &str| self.all.get(claim).is_some_and(|value| !value.is_null());
+        let bearer = self.all.get("typ").and_then(Value::as_str).is_some_and(|typ| typ.eq_ignore_ascii_case("bearer"));
+        !has("client_id") && !bearer && ["nonce", "at_hash", "c_hash"].into_iter().any(has)
     }
 
     /// A claim that must be a string where it is there.

@@ -31,6 +31,15 @@ pub enum JwtError {
     /// An ID token, a logout token or the like (RFC 9068, 4; RFC 8725, 3.11).
     #[error("the token is not an access token")]
     Kind,
+    /// The key is not known, and it is too early to ask the issuer for newer ones.
+    #[error(
+        "the token is signed with a key that is not known yet, and the authorization server was asked a moment ago; try \
+         again in {} s", .retry_after.as_secs().max(1)
+    )]
+    KeyPending {
+        /// When it may be asked again.
+        retry_after: Duration,
+    },
     /// The issuer has no such key.
     #[error("the token is signed with a key that its issuer does not publish")]
     UnknownKey,
@@ -88,7 +97,7 @@ impl JwtError {
     pub fn status(&self) -> u16 {
         match self {
             Self::Claim { .. } | Self::Scope { .. } => 403,
-            Self::Unavailable { .. } => 503,
+            Self::Unavailable { .. } | Self::KeyPending { .. } => 503,
             _ => 401,
         }
     }
@@ -98,12 +107,12 @@ impl JwtError {
         let challenge = match self {
             // RFC 6750, 3.1: who sent no credential is not told of an error.
             Self::Missing => Challenge::new(),
-            // No registered code says "whatever scopes you ask for".
-            Self::Claim { .. } => Challenge::new().description(self.to_string()),
+            // `insufficient_scope` would send clients for scopes that do not help, and their users through a sign-in each time.
+            Self::Claim { .. } => Challenge::new().error(ErrorCode::AccessDenied).description(self.to_string()),
             Self::Scope { needed } => {
                 Challenge::new().error(ErrorCode::InsufficientScope).description(self.to_string()).scopes(needed)
             }
-            Self::Unavailable { .. } => return None,
+            Self::Unavailable { .. } | Self::KeyPending { .. } => return None,
             _ => Challenge::new().error(ErrorCode::InvalidToken).description(self.to_string()),
         };
         Some(challenge)
@@ -112,7 +121,7 @@ impl JwtError {
     /// For `Retry-After`.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Unavailable { retry_after, .. } => Some(*retry_after),
+            Self::Unavailable { retry_after, .. } | Self::KeyPending { retry_after } => Some(*retry_after),
             _ => None,
         }
     }
@@ -134,6 +143,7 @@ impl JwtError {
             Self::Algorithm => "token_algorithm",
             Self::Critical => "token_critical_header",
             Self::Kind => "token_kind",
+            Self::KeyPending { .. } => "token_key_pending",
             Self::UnknownKey => "token_key_unknown",
             Self::KeyMismatch => "token_key_mismatch",
             Self::Signature => "token_signature",

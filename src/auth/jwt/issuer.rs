@@ -2,7 +2,8 @@
 //!
 //! Whoever needs keys looks; who finds them due starts the one fetch that may run, and goes on with the keys that
 //! there are. Who cannot go on without newer keys waits for that same fetch. Between fetches lies a pause, whatever tokens
-//! come: an unknown `kid` costs the issuer at most one request in that time.
+//! come: an unknown `kid` costs the issuer at most one request in that time. An issuer may have changed its keys just
+//! then, so once in ten such pauses an unknown `kid` need not wait; in the others it is told to come again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,7 +32,7 @@ pub struct IssuerOptions {
     pub min_age: Duration,
     /// The longest.
     pub max_age: Duration,
-    /// The least time between two fetches of keys.
+    /// The least time between two fetches of keys; once in ten times as long, one for an unknown key comes earlier.
     pub refetch_interval: Duration,
     /// How much longer than fresh keys serve while the issuer is down.
     pub stale_for: Duration,
@@ -63,6 +64,8 @@ struct State {
     generation: u64,
     /// Fetches that failed since the last that did not.
     failures: u32,
+    /// From here on an unknown key is worth a fetch within the pause.
+    early_from: Timestamp,
     error: Option<Arc<str>>,
     flight: Option<Flight>,
 }
@@ -72,6 +75,26 @@ struct KnownMetadata {
     fresh_until: Timestamp,
     usable_until: Timestamp,
 }
+
+/// Why keys are fetched.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    /// There are none, or they grow old.
+    Due,
+    /// A token names one that is not there.
+    Unknown,
+}
+
+/// What there is besides the keys that a request has.
+pub(super) enum Newer {
+    /// These.
+    Keys(Arc<KeySet>),
+    /// The issuer was asked too short a time ago; it may be asked again after this one.
+    Later(Duration),
+}
+
+/// Pauses from one fetch before its time to the next.
+const EARLY: u32 = 10;
 
 /// The fetch that runs.
 struct Flight {
@@ -142,7 +165,7 @@ impl Issuer {
     pub(super) fn known(self: &Arc<Self>, now: Timestamp) -> Option<Arc<KeySet>> {
         let keys = self.keys.load_full()?;
         if now >= keys.refresh_at && now.0 >= self.not_before.load(Ordering::Relaxed) {
-            self.fetch(now);
+            self.fetch(now, Wish::Due);
         }
         (now < keys.usable_until).then_some(keys)
     }
@@ -152,7 +175,7 @@ impl Issuer {
         if let Some(keys) = self.known(now) {
             return Ok(keys);
         }
-        if let Some(ended) = self.fetch(now) {
+        if let Some(ended) = self.fetch(now, Wish::Due) {
             self.wait(ended).await.map_err(|error| self.unavailable(&error.to_string(), now))?;
         }
         match self.known(now) {
@@ -161,36 +184,37 @@ impl Issuer {
         }
     }
 
-    /// Keys that are newer than these, waited for; none where it is too early to ask.
-    pub(super) async fn newer_than(
-        self: &Arc<Self>,
-        generation: u64,
-        now: Timestamp,
-    ) -> Result<Option<Arc<KeySet>>, JwtError> {
+    /// Keys that are newer than these, waited for.
+    pub(super) async fn newer_than(self: &Arc<Self>, generation: u64, now: Timestamp) -> Result<Newer, JwtError> {
         let newer = |issuer: &Self| issuer.keys.load_full().filter(|keys| keys.generation > generation);
         if let Some(keys) = newer(self) {
-            return Ok(Some(keys));
+            return Ok(Newer::Keys(keys));
         }
-        if let Some(ended) = self.fetch(now) {
-            self.wait(ended).await.map_err(|error| self.unavailable(&error.to_string(), now))?;
+        match self.fetch(now, Wish::Unknown) {
+            Some(ended) => self.wait(ended).await.map_err(|error| self.unavailable(&error.to_string(), now))?,
+            None if self.state.lock().failures == 0 => return Ok(Newer::Later(self.pause(now))),
+            None => {}
         }
         match newer(self) {
-            Some(keys) => Ok(Some(keys)),
+            Some(keys) => Ok(Newer::Keys(keys)),
             // The key may be one that the issuer has made since: nothing can be said.
-            None if self.state.lock().failures > 0 => Err(self.failed(now)),
-            None => Ok(None),
+            None => Err(self.failed(now)),
         }
     }
 
     /// Starts a fetch, or joins the one that runs. None in the pause after one.
-    fn fetch(self: &Arc<Self>, now: Timestamp) -> Option<watch::Receiver<()>> {
+    fn fetch(self: &Arc<Self>, now: Timestamp, wish: Wish) -> Option<watch::Receiver<()>> {
         let mut state = self.state.lock();
         // A flight whose task is gone has ended, even if it could not say so.
         if let Some(flight) = state.flight.as_ref().filter(|flight| flight.ended.has_changed().is_ok()) {
             return Some(flight.ended.clone());
         }
         if now.0 < self.not_before.load(Ordering::Relaxed) {
-            return None;
+            let early = wish == Wish::Unknown && state.failures == 0 && now >= state.early_from;
+            if !early {
+                return None;
+            }
+            state.early_from = now.plus(self.options.refetch_interval * EARLY);
         }
         // The pause counts from here, so that it holds for a fetch that crashes, too.
         self.not_before.store(now.plus(self.options.refetch_interval).0, Ordering::Relaxed);
@@ -232,7 +256,9 @@ impl Issuer {
                 }
                 let age = options.age(found.max_age);
                 let (refresh_at, usable_until) = (now.plus(age * 3 / 4), now.plus(age).plus(options.stale_for));
-                let keys = KeySet::new(found.keys, state.generation, issuer, refresh_at, usable_until);
+                let before = self.keys.load();
+                let keys =
+                    KeySet::new(found.keys, state.generation, issuer, refresh_at, usable_until, before.as_deref());
                 self.keys.store(Some(Arc::new(keys)));
             }
             Err(error) => {
@@ -297,9 +323,13 @@ impl Issuer {
     }
 
     fn unavailable(&self, detail: &str, now: Timestamp) -> JwtError {
+        JwtError::Unavailable { retry_after: self.pause(now), detail: detail.into() }
+    }
+
+    /// How long the issuer is left in peace, in whole seconds, one at least.
+    fn pause(&self, now: Timestamp) -> Duration {
         let pause = Timestamp(self.not_before.load(Ordering::Relaxed)).since(now);
-        let retry_after = Duration::from_secs(pause.as_millis().div_ceil(1000) as u64).max(Duration::from_secs(1));
-        JwtError::Unavailable { retry_after, detail: detail.into() }
+        Duration::from_secs(pause.as_millis().div_ceil(1000) as u64).max(Duration::from_secs(1))
     }
 }
 

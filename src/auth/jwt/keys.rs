@@ -27,6 +27,10 @@ pub(super) struct KeySet {
     pub refresh_at: Timestamp,
     /// From here on these keys are too old to believe.
     pub usable_until: Timestamp,
+    /// Names of keys that earlier sets had.
+    retired: Vec<Box<str>>,
+    /// Keys of the document that cannot be used.
+    pub unusable: usize,
 }
 
 /// Keys that can be used, of one document.
@@ -110,8 +114,26 @@ impl KeySet {
         issuer: Arc<str>,
         refresh_at: Timestamp,
         usable_until: Timestamp,
+        before: Option<&Self>,
     ) -> Self {
-        Self { keys: parsed.keys, generation, issuer, refresh_at, usable_until }
+        let ParsedKeys { keys, unusable } = parsed;
+        let names = |keys: &[Key]| keys.iter().filter_map(|key| key.kid.clone()).collect::<Vec<_>>();
+        let now = names(&keys);
+        let mut retired = before.map(|before| names(&before.keys)).unwrap_or_default();
+        retired.extend(before.into_iter().flat_map(|before| before.retired.iter().cloned()));
+        retired.retain(|kid| !now.contains(kid));
+        retired.truncate(MAX_KEYS);
+        Self { keys, generation, issuer, refresh_at, usable_until, retired, unusable }
+    }
+
+    /// How many keys can be used.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there was a key of this name, and is none any more.
+    pub fn is_retired(&self, kid: &str) -> bool {
+        self.retired.iter().any(|retired| **retired == *kid)
     }
 
     /// Whether this very key is still published.

@@ -17,7 +17,7 @@ mod tests;
 mod token;
 mod verdicts;
 
-pub use authorizer::{JwtAuthorizer, Verified};
+pub use authorizer::{IssuerLook, JwtAuthorizer, Verified};
 pub use error::JwtError;
 pub use issuer::{Issuer, IssuerOptions};
 pub use issuers::{Issuers, JwtOptions};

@@ -38,9 +38,14 @@ impl Resources {
 
     /// Whether an audience is the URL of a gateway, and of none that has the URLs `own`.
     pub(super) fn names_other(&self, audience: &str, own: &[String]) -> bool {
-        let url = Url::parse(audience).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-        url.map(|url| canonical(&url)).is_some_and(|url| !own.contains(&url) && self.urls.read().contains_key(&url))
+        resource(audience).is_some_and(|url| !own.contains(&url) && self.urls.read().contains_key(&url))
     }
+}
+
+/// The canonical form of an audience that is the URL of something on the web.
+pub(super) fn resource(audience: &str) -> Option<String> {
+    let url = Url::parse(audience).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    Some(canonical(&url))
 }
 
 // === impl Entered ===

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use url::Url;
 
+use crate::auth::resource_metadata::canonical;
+
 /// What one gateway asks of a token. Everything that is configured must hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JwtRules {
@@ -23,7 +25,8 @@ pub struct JwtRules {
     pub advertised_scope_mapping: BTreeMap<String, String>,
     /// Further claims.
     pub custom_claims: Vec<ClaimRule>,
-    /// AUTHENTICATE_ONLY: the token is verified, and nothing is decided by it. The lists above are not looked at.
+    /// AUTHENTICATE_ONLY: the token is verified, and nothing is decided by it. Whether it is meant for the gateway is no such
+    /// decision: of the lists above there may be `allowed_audience`.
     pub authenticate_only: bool,
     /// The URLs under which clients know this gateway (RFC 8707): an `aud` that is one of them is as good as one of
     /// `allowed_audience`.
@@ -105,6 +108,15 @@ pub enum RulesError {
         /// How long an entry may be.
         max_len: usize,
     },
+    /// A rule that would be ignored.
+    #[error("{member} decides who may call, and AUTHENTICATE_ONLY decides nothing but allowedAudience: leave it out")]
+    Decides {
+        /// Which.
+        member: &'static str,
+    },
+    /// A scope that nobody is told of.
+    #[error("advertisedScopeMapping: `{0}` is not one of allowedScopes, so that nobody would be told of it")]
+    Mapping(String),
     /// Not a scope (RFC 6749, 3.3).
     #[error("allowedScopes: `{0}` has characters that a scope cannot have")]
     Scope(String),
@@ -164,6 +176,16 @@ impl JwtRules {
         if self.issuer.as_deref().is_some_and(|issuer| !is_issuer(issuer)) {
             return Err(RulesError::Issuer);
         }
+        for (member, given) in [
+            ("allowedClients", !self.allowed_clients.is_empty()),
+            ("allowedScopes", !self.allowed_scopes.is_empty()),
+            ("advertisedScopeMapping", !self.advertised_scope_mapping.is_empty()),
+            ("customClaims", !self.custom_claims.is_empty()),
+        ] {
+            if self.authenticate_only && given {
+                return Err(RulesError::Decides { member });
+            }
+        }
         let mapped: Vec<String> =
             self.advertised_scope_mapping.iter().flat_map(|(from, to)| [from.clone(), to.clone()]).collect();
         let names: Vec<String> = self.custom_claims.iter().map(|rule| rule.name.clone()).collect();
@@ -182,6 +204,9 @@ impl JwtRules {
         if let Some(scope) = self.allowed_scopes.iter().chain(&mapped).find(|scope| !is_scope(scope)) {
             return Err(RulesError::Scope(scope.clone()));
         }
+        if let Some(scope) = self.advertised_scope_mapping.keys().find(|scope| !self.allowed_scopes.contains(scope)) {
+            return Err(RulesError::Mapping(scope.clone()));
+        }
         for rule in &self.custom_claims {
             rule.validate()?;
         }
@@ -193,6 +218,13 @@ impl JwtRules {
             true => Ok(()),
             false => Err(RulesError::Nothing),
         }
+    }
+
+    /// Whether a token for this URL of the gateway may open it. False where tokens must be for the gateway itself and this is
+    /// none of its URLs; where an audience is configured, its issuer may write that one whatever a client asks for.
+    pub fn may_be_for(&self, resource: &Url) -> bool {
+        let own_only = self.strict_audience && self.allowed_audience.is_empty();
+        !own_only || self.resources.contains(&canonical(resource))
     }
 
     /// The scopes that clients should ask for: what challenges and the resource metadata show.

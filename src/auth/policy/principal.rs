@@ -1,47 +1,36 @@
 //! Whom a statement is about.
 
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{PolicyError, strings};
 
-/// `Principal` or `NotPrincipal` as it is written.
-#[derive(Deserialize)]
-#[serde(untagged)]
-pub(super) enum WrittenPrincipal {
-    Word(String),
-    Kinds(Map<String, Value>),
-}
-
-// === impl WrittenPrincipal ===
-
-impl WrittenPrincipal {
-    pub fn arns(self) -> Result<Vec<String>, PolicyError> {
-        let kinds = match self {
-            Self::Word(word) if word == "*" => return Ok(vec![word]),
-            Self::Word(word) => {
-                return Err(PolicyError::Form(format!("`Principal` is `{word}`: it is `*` or a mapping")));
-            }
-            Self::Kinds(kinds) => kinds,
-        };
-        let mut all = Vec::new();
-        for (kind, value) in kinds {
-            if kind != "AWS" {
-                return Err(PolicyError::NotOffered(format!("a principal of the kind `{kind}`")));
-            }
-            all.extend(strings(&value, "Principal.AWS")?);
+/// Whom `Principal` or `NotPrincipal` names.
+pub(super) fn arns(written: Value) -> Result<Vec<String>, PolicyError> {
+    let kinds = match written {
+        Value::String(word) if word == "*" => return Ok(vec![word]),
+        Value::Object(kinds) => kinds,
+        Value::String(word) => {
+            return Err(PolicyError::Form(format!("`Principal` is `{word}`: it is `*` or a mapping")));
         }
-        if all.is_empty() {
-            return Err(PolicyError::Form("`Principal` names nobody".into()));
+        _ => return Err(PolicyError::Form("`Principal` is neither `*` nor a mapping".into())),
+    };
+    let mut all = Vec::new();
+    for (kind, value) in kinds {
+        if kind != "AWS" {
+            return Err(PolicyError::NotOffered(format!("a principal of the kind `{kind}`")));
         }
-        // Nobody would be meant by it: a statement that denies would deny nobody.
-        match all.iter().find(|text| !can_be(text)) {
-            None => Ok(all),
-            Some(text) => Err(PolicyError::Form(format!(
-                "the principal `{text}` is neither `*` nor the twelve digits of an account nor, without wildcards, the \
-                 ARN of a user, a role, a session of a role or the root of an account"
-            ))),
-        }
+        all.extend(strings(&value, "Principal.AWS")?);
+    }
+    if all.is_empty() {
+        return Err(PolicyError::Form("`Principal` names nobody".into()));
+    }
+    // Nobody would be meant by it: a statement that denies would deny nobody.
+    match all.iter().find(|text| !can_be(text)) {
+        None => Ok(all),
+        Some(text) => Err(PolicyError::Form(format!(
+            "the principal `{text}` is neither `*` nor the twelve digits of an account nor, without wildcards, the \
+             ARN of a user, a role, a session of a role or the root of an account"
+        ))),
     }
 }
 

@@ -4,9 +4,6 @@ use std::time::{Duration, SystemTime};
 
 use super::instant;
 
-/// Every refusal of SigV4 has this HTTP status.
-pub const STATUS: u16 = 403;
-
 /// A refused request. `Display` is for the caller: it says what to fix and shows neither a secret nor the signature
 /// that would have been right. [`SigV4Error::log_detail`] is for the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -87,6 +84,20 @@ pub enum SigV4Error {
     Replayed {
         /// Whose key signed. For the log.
         access_key_id: Box<str>,
+    },
+    /// Made before the process started that has to decide about it: the one before may have taken it.
+    #[error(
+        "the signature was made at {}, and the gateway started at {}, so that it cannot tell whether the signature was used \
+         before: sign each attempt anew; a client whose clock is slow gets in when its clock has come to that time",
+        instant::text(*.signed_at), instant::text(*.started)
+    )]
+    BeforeStart {
+        /// Whose key signed. For the log.
+        access_key_id: Box<str>,
+        /// What the request says.
+        signed_at: SystemTime,
+        /// Since when the process remembers.
+        started: SystemTime,
     },
 }
 
@@ -169,6 +180,24 @@ pub enum TokenFault {
 // === impl SigV4Error ===
 
 impl SigV4Error {
+    /// The HTTP status: 403, but for what a client of AWS should try again by itself.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::BeforeStart { .. } => 429,
+            _ => 403,
+        }
+    }
+
+    /// For `Retry-After`.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::BeforeStart { signed_at, started, .. } => started.duration_since(*signed_at).ok(),
+            _ => None,
+        }
+    }
+
     /// The value of `x-amzn-ErrorType`.
     #[must_use]
     pub fn error_type(&self) -> &'static str {
@@ -176,6 +205,8 @@ impl SigV4Error {
             Self::Missing => "MissingAuthenticationTokenException",
             Self::Incomplete(_) | Self::UnsignedHeader(_) | Self::AbsentHeader(_) => "IncompleteSignatureException",
             Self::UnknownKey { .. } | Self::SessionToken(_) => "UnrecognizedClientException",
+            // Each SDK takes this as a reason to sign anew and send again.
+            Self::BeforeStart { .. } => "ThrottlingException",
             Self::Scope(_)
             | Self::Expired { .. }
             | Self::NotYetValid { .. }
@@ -193,6 +224,7 @@ impl SigV4Error {
             Self::UnknownKey { access_key_id } | Self::Replayed { access_key_id } => {
                 format!("access key id {access_key_id}")
             }
+            Self::BeforeStart { access_key_id, .. } => format!("access key id {access_key_id}: {self}"),
             Self::Mismatch { access_key_id, signed_headers, canonical_hash } => format!(
                 "access key id {access_key_id}, signed headers {signed_headers}, canonical request hash {canonical_hash}"
             ),

@@ -7,7 +7,8 @@
 //!
 //! Rules that go beyond a right signature:
 //!
-//! - `host`, the date and every `x-amz-*` header must be signed, so that nothing can be added on the way.
+//! - `host`, the date and every `x-amz-*` header must be signed, so that nothing can be added on the way; of the headers of
+//!   MCP all that are sent, or none: most clients sign whatever they send, some only the content type.
 //! - The path must be in its shortest form, since signers sign that form whatever they send.
 //! - An unknown access key is answered as late as a wrong secret; a wrong session token only after a right signature.
 //! - A signature counts for five minutes. Within that time AWS allows repetitions; see [`ReplayGuard`] for which of them
@@ -24,7 +25,7 @@ mod tests;
 mod verifier;
 mod verify;
 
-pub use error::{Malformed, PayloadFault, STATUS, ScopeFault, SigV4Error, TokenFault};
+pub use error::{Malformed, PayloadFault, ScopeFault, SigV4Error, TokenFault};
 pub use keys::{AccessKeyError, AccessKeySpec, AccessKeys, Caller};
 pub use presented::Form;
 pub use replay::{ReplayGuard, ReplaySettings};

@@ -6,8 +6,14 @@
 //! anew within that second, or two processes that list the same tools. So a repetition is taken within a short grace
 //! after the first arrival, and refused after it. Grace zero refuses every repetition, that of honest clients too.
 //!
-//! Presigned requests are meant to be sent more than once and are let through. The memory is of one process: it is
-//! empty after a restart, and another node has its own.
+//! The same grace holds for changes of the control plane: botocore asks again within a second when a connection broke, with
+//! the same signature as often as not, and would report a change that was made as refused. What is refused outright is
+//! not retried; what is done twice within seconds is what the client wanted, and AWS itself would do for minutes.
+//!
+//! The memory is of one process. Of what was signed before it started it cannot know whether the process before took it, so
+//! that is refused, but for the same grace: what is on its way, or made by a clock that is a little slow. A client whose
+//! clock is slower gets in when its clock has come to the start; until then the refusal is one that SDKs retry. What a clock
+//! that is fast has dated after the start looks like a new request. Another node has a memory of its own. Presigned requests are meant to be sent more than once and are let through.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, SystemTime};
@@ -29,9 +35,14 @@ pub struct ReplaySettings {
     pub capacity: usize,
 }
 
+/// What a signature counts.
+const SECOND: Duration = Duration::from_secs(1);
+
 /// Remembers signatures until they expire. Only verified ones get in, so only callers with a key can fill it.
 pub struct ReplayGuard {
     settings: ReplaySettings,
+    /// The first whole second of which nothing is forgotten.
+    started: Option<SystemTime>,
     seen: Mutex<Seen>,
 }
 
@@ -57,7 +68,16 @@ impl ReplayGuard {
     /// An empty memory.
     #[must_use]
     pub fn new(settings: ReplaySettings) -> Self {
-        Self { settings, seen: Mutex::default() }
+        Self { settings, started: None, seen: Mutex::default() }
+    }
+
+    /// The memory of a process that started at this time.
+    #[must_use]
+    pub fn since(self, started: SystemTime) -> Self {
+        // A signature counts whole seconds: one of the second in which the process started may be older than it is.
+        let passed = started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let whole = passed.as_secs() + u64::from(passed.subsec_nanos() > 0);
+        Self { started: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(whole)), ..self }
     }
 
     /// Takes a verified request in, or refuses it as a repetition.
@@ -78,6 +98,7 @@ impl ReplayGuard {
             }
             return Err(SigV4Error::Replayed { access_key_id: request.caller.access_key_id().into() });
         }
+        self.check_start(request, now)?;
         if seen.order.len() >= self.settings.capacity.max(1) {
             seen.drop_oldest();
             seen.forgotten += 1;
@@ -85,6 +106,22 @@ impl ReplayGuard {
         seen.first.insert(request.mark, now);
         seen.order.push_back((request.mark, request.expires_at));
         Ok(())
+    }
+
+    fn check_start(&self, request: &Verified, now: SystemTime) -> Result<(), SigV4Error> {
+        let Some(started) = self.started.filter(|started| request.signed_at < *started) else { return Ok(()) };
+        let grace = self.settings.grace;
+        let on_its_way = now < started + grace && request.signed_at + grace >= started;
+        // A clock that was set back since would keep everybody out until it is there again.
+        let set_back = now + SECOND < started;
+        if on_its_way || set_back {
+            return Ok(());
+        }
+        Err(SigV4Error::BeforeStart {
+            access_key_id: request.caller.access_key_id().into(),
+            signed_at: request.signed_at,
+            started,
+        })
     }
 
     /// How many signatures are remembered.

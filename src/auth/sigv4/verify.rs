@@ -51,6 +51,10 @@ pub struct Policy {
     /// Headers (lower case) that must be signed if they are sent, beyond `host` and `x-amz-*`. None by default: boto3
     /// signs all it sends, others do not.
     pub signed_if_sent: Vec<Box<str>>,
+    /// Headers that begin so (lower case) must be signed if they are sent and one of them is signed. `mcp-`: what signs
+    /// one of them signs them all (botocore's clients, mcp-proxy-for-aws, the SDKs for JavaScript and Go), and there are
+    /// clients that sign none.
+    pub all_or_none: Option<Box<str>>,
 }
 
 /// A request whose signature is right.
@@ -182,6 +186,7 @@ impl Default for Policy {
             presigned: Some(DEFAULT_LIFETIME),
             unsigned_payload: false,
             signed_if_sent: Vec::new(),
+            all_or_none: Some("mcp-".into()),
         }
     }
 }
@@ -229,11 +234,14 @@ impl Policy {
         if date_header.is_some_and(|name| !is_signed(name)) {
             return Err(Malformed::Date.into());
         }
+        let begins =
+            |name: &str, with: &str| name.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+        let together = self.all_or_none.as_deref().filter(|start| signed.iter().any(|name| begins(name, start)));
         for name in headers.names() {
-            let of_amazon = name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("x-amz-"))
-                && !NOISE.iter().any(|noise| name.eq_ignore_ascii_case(noise));
+            let of_amazon = begins(name, "x-amz-") && !NOISE.iter().any(|noise| name.eq_ignore_ascii_case(noise));
             let of_policy = self.signed_if_sent.iter().any(|listed| name.eq_ignore_ascii_case(listed));
-            if (of_amazon || of_policy) && !is_signed(name) {
+            let of_these = together.is_some_and(|start| begins(name, start));
+            if (of_amazon || of_policy || of_these) && !is_signed(name) {
                 return Err(SigV4Error::UnsignedHeader(name.to_ascii_lowercase().into()));
             }
         }

@@ -11,8 +11,8 @@ use crate::control_client::Asked;
 /// How to reach the control plane, and how to print what it answers.
 #[derive(Clone, Debug, Default, Args)]
 pub struct AccessArgs {
-    /// The control plane. Without it: SESSIONGATE_CONTROL, AWS_ENDPOINT_URL_BEDROCK_AGENTCORE_CONTROL, `control.listen`
-    /// of --config, or http://127.0.0.1:8081.
+    /// The control plane. Without it: `control.listen` of --config, SESSIONGATE_CONTROL,
+    /// AWS_ENDPOINT_URL_BEDROCK_AGENTCORE_CONTROL, or http://127.0.0.1:8081.
     #[arg(long, global = true, value_name = "URL", value_hint = ValueHint::Url, help_heading = "Control plane")]
     pub endpoint: Option<url::Url>,
     /// The gateway's configuration file: it has the address and an access key. Without it, or with another address, the
@@ -20,7 +20,7 @@ pub struct AccessArgs {
     #[arg(short, long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     #[arg(help_heading = "Control plane")]
     pub config: Option<PathBuf>,
-    /// The region to sign for. Without it: AWS_REGION, `control.region` of the file, or us-east-1.
+    /// The region to sign for. Without it: AWS_REGION, AWS_DEFAULT_REGION, `control.region` of the file, or us-east-1.
     #[arg(long, global = true, value_name = "REGION", help_heading = "Control plane")]
     pub region: Option<String>,
 }

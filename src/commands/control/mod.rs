@@ -87,10 +87,8 @@ impl Failure {
     fn exit_code(&self) -> u8 {
         let Self::Client(error) = self else { return REFUSED };
         match error {
-            ControlClientError::Refused(refusal) if refusal.status == 429 || refusal.status >= 500 => NO_ANSWER,
-            ControlClientError::Unreachable { .. }
-            | ControlClientError::Foreign { .. }
-            | ControlClientError::NotSettled { .. } => NO_ANSWER,
+            ControlClientError::NotSettled { .. } => NO_ANSWER,
+            error if error.may_pass() => NO_ANSWER,
             _ => REFUSED,
         }
     }

@@ -2,7 +2,11 @@
 
 use serde_json::Value;
 
+use crate::control::DECLARED_ROLE;
 use crate::control_client::Standing;
+
+/// What the service has no members for.
+const DECLARED: &str = "in the gateway's configuration file, which also has what is not shown here: hooks, time limits";
 
 /// A line of `gateway list`: NAME, ID, STATUS, AUTHORIZER, UPDATED, DESCRIPTION.
 pub fn gateway_row(gateway: &Value) -> Vec<String> {
@@ -30,7 +34,10 @@ pub fn gateway_details(gateway: &Value) -> Vec<(&'static str, String)> {
     let jwt = &gateway["authorizerConfiguration"]["customJWTAuthorizer"];
     let tags = gateway["tags"].as_object().into_iter().flatten();
     let tags: Vec<String> = tags.map(|(key, value)| format!("{key}={}", text(value))).collect();
-    let interceptors = gateway["interceptorConfigurations"].as_array().map(|list| list.len().to_string());
+    let interceptors = gateway["interceptorConfigurations"].as_array().into_iter().flatten();
+    let interceptors: Vec<String> = interceptors.map(interceptor).collect();
+    let declared = gateway["roleArn"].as_str().is_some_and(|role| role.ends_with(DECLARED_ROLE));
+    let pagination = if mcp["disableMcpListToolsPagination"] == true { "off" } else { "" };
     present(vec![
         ("name", text(&gateway["name"])),
         ("id", text(&gateway["gatewayId"])),
@@ -46,16 +53,32 @@ pub fn gateway_details(gateway: &Value) -> Vec<(&'static str, String)> {
         ("sessions", sessions),
         ("streaming", streaming.to_owned()),
         ("versions", text(&mcp["supportedVersions"])),
+        ("pagination", pagination.to_owned()),
         ("search", text(&mcp["searchType"])),
         ("instructions", text(&mcp["instructions"])),
         ("errors", text(&gateway["exceptionLevel"])),
-        ("interceptors", interceptors.unwrap_or_default()),
+        ("interceptors", interceptors.join("\n")),
+        ("declared", if declared { DECLARED.to_owned() } else { String::new() }),
         ("domain", text(&gateway["domainOverride"]["default"])),
         ("role", text(&gateway["roleArn"])),
         ("tags", tags.join(", ")),
         ("created", text(&gateway["createdAt"])),
         ("updated", text(&gateway["updatedAt"])),
     ])
+}
+
+/// What it is, and what it sees.
+fn interceptor(configured: &Value) -> String {
+    let input = &configured["inputConfiguration"];
+    let mut line =
+        format!("{} at {}", text(&configured["interceptor"]["lambda"]["arn"]), text(&configured["interceptionPoints"]));
+    if input["passRequestHeaders"] == true {
+        line.push_str(", with request headers");
+    }
+    if input["payloadFilter"]["exclude"].as_array().is_some_and(|all| !all.is_empty()) {
+        line.push_str(", without response bodies");
+    }
+    line
 }
 
 /// A target, member by member.
@@ -137,5 +160,31 @@ mod tests {
         assert_eq!(lines, expected.map(|(name, value)| (name, value.to_owned())));
         let lines = target_details(&json!({"targetConfiguration": {"mcp": {"lambda": {"lambdaArn": "x"}}}}));
         assert_eq!(lines, [("kind", "mcp.lambda".to_owned())]);
+    }
+
+    fn line(gateway: &Value, name: &str) -> Option<String> {
+        gateway_details(gateway).into_iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
+    #[test]
+    fn interceptors_are_shown_as_what_they_see() {
+        let one = |more: Value| {
+            let mut one =
+                json!({"interceptor": {"lambda": {"arn": "arn:a"}}, "interceptionPoints": ["REQUEST", "RESPONSE"]});
+            one["inputConfiguration"] = more;
+            one
+        };
+        let input = json!({"passRequestHeaders": true, "payloadFilter": {"exclude": [{"field": "RESPONSE_BODY"}]}});
+        let gateway = json!({"interceptorConfigurations": [one(json!(null)), one(input)]});
+        let expected =
+            "arn:a at REQUEST, RESPONSE\narn:a at REQUEST, RESPONSE, with request headers, without response bodies";
+        assert_eq!(line(&gateway, "interceptors").as_deref(), Some(expected));
+        assert_eq!(line(&json!({}), "interceptors"), None);
+        // What a file declares and the service has no words for.
+        let declared = json!({"roleArn": "arn:aws:iam::123456789012:role/declared-in-configuration"});
+        let says = line(&declared, "declared").unwrap();
+        assert!(says.contains("hooks") && line(&json!({"roleArn": "arn:x"}), "declared").is_none(), "{says}");
+        let unpaged = json!({"protocolConfiguration": {"mcp": {"disableMcpListToolsPagination": true}}});
+        assert_eq!((line(&unpaged, "pagination").as_deref(), line(&json!({}), "pagination")), (Some("off"), None));
     }
 }

@@ -409,8 +409,8 @@ endpoints: {lambda: 'http://127.0.0.1:4566', 'arn:aws:lambda:eu-west-1:123456789
         ("      - {url: 'http://u:p@a/', points: [request]}\n".to_owned(), "user or a password"),
         (one.replace("}", ", timeout: 1ms}"), "out of range"),
         (one.replace("[request]", "[]"), "points"),
-        (one.replace("[request]", "[request, request]"), "twice"),
-        (format!("{one}{one}"), "another interceptor"),
+        (one.replace("[request]", "[request, request]"), "has `request` twice"),
+        (format!("{one}{one}"), "has `request`, which another interceptor has"),
     ] {
         let said = hook(&text);
         assert!(said.contains(expected), "{text}: {said}");

@@ -16,7 +16,8 @@ pub enum Authorizer {
     None,
     /// Callers with a token of an OpenID provider or OAuth 2 authorization server, which must fulfil all rules.
     Jwt(JwtAuthorizer),
-    /// Callers with a valid token of the issuer, whatever it allows: what they may do is decided behind the gateway.
+    /// Callers with a valid token of the issuer, for `allowed_audience` where that is given, whatever else it says: what they
+    /// may do is decided behind the gateway.
     AuthenticateOnly(JwtAuthorizer),
     /// Callers who sign their requests (AWS Signature Version 4, service `bedrock-agentcore`) with an access key of
     /// `control.credentials` that has the permission `bedrock-agentcore:InvokeGateway`.
@@ -37,13 +38,14 @@ pub struct JwtAuthorizer {
     /// The token is for one of these (claim `aud`). Since 0.1.
     #[serde(default)]
     pub allowed_audience: Vec<String>,
-    /// The token was given to one of these clients (claim `client_id` or `azp`). Since 0.1.
+    /// The token was given to one of these clients (claim `client_id` or `azp`). An ID token is refused unless
+    /// `allowed_audience` lists the client that it is for. Since 0.1.
     #[serde(default)]
     pub allowed_clients: Vec<String>,
     /// The token has one of these scopes. Since 0.1.
     #[serde(default)]
     pub allowed_scopes: Vec<String>,
-    /// What clients are told to ask for instead of a scope of `allowed_scopes`. Since 0.1.
+    /// What clients are told to ask for instead of a scope, which `allowed_scopes` lists. Since 0.1.
     #[serde(default)]
     pub advertised_scopes: BTreeMap<String, String>,
     /// Rules for other claims. Since 0.1.
@@ -91,4 +93,32 @@ pub enum ClaimOperator {
     Contains,
     /// It is an array with one of the values in it.
     ContainsAny,
+}
+
+// === impl Authorizer ===
+
+impl Authorizer {
+    /// Which tokens are accepted, where tokens are.
+    #[must_use]
+    pub fn tokens(&self) -> Option<&JwtAuthorizer> {
+        match self {
+            Self::None | Self::Iam => None,
+            Self::Jwt(jwt) | Self::AuthenticateOnly(jwt) => Some(jwt),
+        }
+    }
+}
+
+// === impl JwtAuthorizer ===
+
+impl JwtAuthorizer {
+    /// The keys of the rules that are given and decide more than whether a token is meant for the gateway.
+    pub(crate) fn deciding(&self) -> impl Iterator<Item = &'static str> {
+        let given = [
+            ("allowed_clients", !self.allowed_clients.is_empty()),
+            ("allowed_scopes", !self.allowed_scopes.is_empty()),
+            ("advertised_scopes", !self.advertised_scopes.is_empty()),
+            ("custom_claims", !self.custom_claims.is_empty()),
+        ];
+        given.into_iter().filter_map(|(key, given)| given.then_some(key))
+    }
 }

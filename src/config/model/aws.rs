@@ -1,9 +1,12 @@
 //! As whom the gateway calls AWS.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sessiongate_targets::aws::{AwsCredentials, AwsIdentity};
+use sessiongate_targets::aws::{AwsCredentials, AwsIdentity, Roles};
 
+use super::role::RoleConfig;
 use crate::config::secret::Secret;
 
 /// As whom the gateway calls Lambda and S3, or what `endpoints` puts in their place. What is not given is taken from the
@@ -21,11 +24,23 @@ pub struct AwsConfig {
     pub secret_access_key: Option<Secret>,
     /// The session token of temporary credentials. Since 0.1.
     pub session_token: Option<Secret>,
+    /// The roles (`roleArn`) that gateways of the control plane may have, by ARN, and the key that each signs with: `own`
+    /// (that of the process), `assume` (a temporary one that STS gives for it), or a mapping with a key. `*` stands for any
+    /// characters and `?` for one; the most specific entry counts. Other roles are refused. Gateways of this file have no
+    /// role. Default: every role may be named, and means the process's own key. Since 0.1.
+    pub roles: Option<BTreeMap<String, RoleConfig>>,
 }
 
 // === impl AwsConfig ===
 
 impl AwsConfig {
+    /// The roles that gateways may have; none where roles say nothing.
+    #[must_use]
+    pub fn roles(&self) -> Option<Roles> {
+        let roles = self.roles.as_ref()?;
+        Some(Roles::new(roles.iter().map(|(pattern, role)| (pattern.clone(), role.key()))))
+    }
+
     /// As whom the gateway calls, with this environment.
     #[must_use]
     pub fn identity(&self, variable: impl Fn(&str) -> Option<String>) -> AwsIdentity {
@@ -40,5 +55,60 @@ impl AwsConfig {
             _ => None,
         };
         AwsIdentity { credentials: own.or(environment.credentials), region: self.region.clone().or(environment.region) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sessiongate_targets::aws::RoleKey;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::config::load::parse;
+
+    fn read(roles: &str) -> Result<Config, String> {
+        let text = format!(
+            "aws: {{roles: {roles}}}\ngateways: [{{name: shop, targets: [{{name: cart, mcp: {{command: cart}}}}]}}]\n"
+        );
+        parse("test.yaml", &text, &|name| (name == "SECRET").then(|| "s3cret".to_owned()))
+            .map_err(|errors| errors.to_string())
+    }
+
+    fn roles(text: &str) -> Option<Roles> {
+        read(text).unwrap().aws.unwrap().roles()
+    }
+
+    #[test]
+    fn a_role_signs_with_a_word_or_a_key() {
+        let text = "{'arn:aws:iam::123456789012:role/a*': assume, 'arn:aws:iam::123456789012:role/own': own,
+            '*': {access_key_id: AKID, secret_access_key: '${SECRET}', session_token: t0ken}}";
+        let read = read(text).unwrap();
+        assert!(!format!("{read:?}").contains("s3cret") && !format!("{read:?}").contains("t0ken"));
+        let roles = read.aws.unwrap().roles().unwrap();
+        let found = |name: &str| roles.find(&format!("arn:aws:iam::123456789012:role/{name}")).unwrap();
+        assert!(matches!(found("ab"), RoleKey::Assume) && matches!(found("own"), RoleKey::Own));
+        let RoleKey::Fixed(key) = found("x") else { panic!("{roles:?}") };
+        assert!(key.access_key_id == "AKID" && key.session_token.is_some());
+    }
+
+    #[test]
+    fn no_list_and_an_empty_one_are_not_the_same() {
+        assert!(roles("").is_none());
+        assert!(roles("{}").unwrap().find("arn:aws:iam::123456789012:role/a").is_none());
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_an_error() {
+        for (wrong, says) in [
+            ("{'arn:aws:iam::123456789012:role/a': chain}", "`assume`"),
+            ("{'arn:aws:iam::123456789012:user/a': own}", "not the ARN of a role"),
+            ("{gateway-a: own}", "not the ARN of a role"),
+            ("{'*': {access_key_id: AKID}}", "secret_access_key"),
+            ("{'*': {access_key_id: AKID, secret_access_key: ''}}", "empty key"),
+            ("{'*': {access_key_id: AKID, secret_access_key: '${SECRET}', role: x}}", "unknown key `role`"),
+        ] {
+            let error = read(wrong).expect_err(wrong);
+            assert!(error.contains(says) && !error.contains("s3cret"), "{wrong}: {error}");
+        }
     }
 }

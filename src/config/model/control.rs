@@ -1,6 +1,7 @@
 //! The control plane.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,14 @@ pub struct Quotas {
     pub targets_per_gateway: u32,
     /// Tools of one target. Since 0.1.
     pub tools_per_target: u32,
+    /// The longest name of a tool of a gateway that was created here, in characters, with that of its target before it.
+    /// Since 0.1.
+    #[schemars(range(min = 32, max = 1024))]
+    pub tool_name: u32,
+    /// How long a call of a gateway that was created here may take: 1s to 8h. Since 0.1.
+    #[serde(with = "units::duration")]
+    #[schemars(with = "units::duration::Text")]
+    pub invocation_timeout: Duration,
     /// Targets of one gateway that are created, changed, deleted or synchronised at once. Since 0.1.
     pub concurrent_target_operations: u32,
     /// The largest schema within a request, in bytes or with a unit. Since 0.1.
@@ -106,6 +115,8 @@ impl Default for Quotas {
             gateways: 1000,
             targets_per_gateway: 100,
             tools_per_target: 1000,
+            tool_name: 256,
+            invocation_timeout: Duration::from_secs(15 * 60),
             concurrent_target_operations: 5,
             inline_schema: 1_000_000,
             fetched_schema: 10_000_000,

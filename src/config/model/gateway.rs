@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use aws_lc_rs::digest;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sessiongate_targets::aws::GatewayRole;
 
 use super::authorizer::Authorizer;
 use super::interceptor::InterceptorConfig;
@@ -96,6 +98,9 @@ pub struct GatewayConfig {
     pub searches_per_minute: Option<u32>,
     /// What is behind it, at least one. Since 0.1.
     pub targets: Vec<TargetConfig>,
+    /// The ARN of its role, as which the gateway calls AWS for it. Gateways of a file have none: they are the operator's.
+    #[serde(skip)]
+    pub role: Option<String>,
 }
 
 /// How names of tools and prompts are made.
@@ -151,9 +156,13 @@ pub struct SsePolling {
 pub struct ApiKey {
     /// Whose key it is; appears in logs as a hash. Unique in the gateway. Since 0.1.
     pub name: String,
-    /// The key, best as a reference: `"${SHOP_KEY}"`. Since 0.1.
+    /// The key, or `sha256:` and its SHA-256 in 64 hexadecimal digits (`printf %s "$KEY" | sha256sum`); best as a
+    /// reference: `"${SHOP_KEY}"`. Since 0.1.
     pub key: Secret,
 }
+
+/// What stands before the hash of a key. No key begins so: a bearer token has no colon (RFC 6750, 2.1).
+const HASHED: &str = "sha256:";
 
 // === impl GatewayConfig ===
 
@@ -184,6 +193,7 @@ impl GatewayConfig {
             search: false,
             searches_per_minute: None,
             targets: Vec::new(),
+            role: None,
         }
     }
 
@@ -196,10 +206,48 @@ impl GatewayConfig {
         }
     }
 
+    /// As whom the gateway calls AWS for it; none where as itself.
+    #[must_use]
+    pub fn role(&self) -> Option<GatewayRole> {
+        let role = self.role.as_deref()?;
+        Some(GatewayRole { role: role.into(), gateway: self.name.as_str().into() })
+    }
+
     /// The target of this name.
     #[must_use]
     pub fn target(&self, name: &str) -> Option<&TargetConfig> {
         self.targets.iter().find(|target| target.name == name)
+    }
+}
+
+// === impl ApiKey ===
+
+impl ApiKey {
+    /// The SHA-256 of the key, by which it is found. None where `sha256:` stands before something else.
+    #[must_use]
+    pub fn digest(&self) -> Option<[u8; 32]> {
+        match self.key.expose().strip_prefix(HASHED) {
+            Some(digits) => {
+                let mut digest = [0; 32];
+                hex::decode_to_slice(digits, &mut digest).ok()?;
+                Some(digest)
+            }
+            None => Some(Self::digest_of(self.key.expose())),
+        }
+    }
+
+    /// The same of a key that somebody presents.
+    #[must_use]
+    pub fn digest_of(presented: &str) -> [u8; 32] {
+        let mut digest = [0; 32];
+        digest.copy_from_slice(digest::digest(&digest::SHA256, presented.as_bytes()).as_ref());
+        digest
+    }
+
+    /// Its hash stands there, not the key itself.
+    #[must_use]
+    pub fn is_hashed(&self) -> bool {
+        self.key.expose().starts_with(HASHED)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Code of the operator's that sees each request and each answer of a gateway.
 
+use std::fmt;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -59,6 +60,15 @@ impl InterceptorConfig {
             exclude_response_body: false,
             timeout: timeout(),
         }
+    }
+}
+
+impl fmt::Display for InterceptionPoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Request => "request",
+            Self::Response => "response",
+        })
     }
 }
 

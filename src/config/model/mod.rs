@@ -18,6 +18,7 @@ pub mod control;
 pub mod gateway;
 pub mod interceptor;
 pub mod pass;
+pub mod role;
 pub mod session;
 pub mod target;
 pub mod tools;
@@ -30,6 +31,7 @@ pub use control::{AccessKey, ControlConfig, Quotas};
 pub use gateway::{ApiKey, ExceptionLevel, GatewayConfig, Listing, Naming, SsePolling};
 pub use interceptor::{InterceptionPoint, InterceptorConfig};
 pub use pass::Pass;
+pub use role::{RoleAccessKey, RoleConfig};
 pub use session::{EventLimits, SessionSettings, Sessions};
 pub use target::{Era, HttpTarget, McpConfig, ProcessMode, StdioTarget, Synchronisation, TargetConfig, Transport};
 pub use tools::DeclaredTools;
@@ -79,10 +81,12 @@ pub struct Config {
     /// Where hosts are that requests of the gateway's own go to (identity providers, Lambda, S3, STS), if not where their
     /// names say: a mirror, LocalStack, a test. The key is a host, or a service of AWS (`lambda`, `s3`, `sts`) for all its
     /// hosts, or the ARN of a function, which is then asked over plain HTTP with the same JSON; the value a URL, which may
-    /// be private. A change needs a restart. Since 0.1.
+    /// be private. What stands in the place of `lambda`, `s3` or `sts` gets the gateway's signed calls and nothing else;
+    /// any other host is asked for whatever a discovery URL, or the document there, names below its URL. Targets are not
+    /// looked for here. Since 0.1.
     pub endpoints: BTreeMap<String, Endpoint>,
     /// As whom the gateway calls AWS: functions that intercept, schemas in S3. Default: the key of the environment
-    /// (`AWS_ACCESS_KEY_ID` and its like). A change needs a restart. Since 0.1.
+    /// (`AWS_ACCESS_KEY_ID` and its like), whatever the roles of gateways are. Since 0.1.
     pub aws: Option<AwsConfig>,
     /// The endpoints, at least one unless there is a control plane. Since 0.1.
     pub gateways: Vec<GatewayConfig>,

@@ -2,10 +2,13 @@
 
 use std::collections::HashMap;
 
+use url::Host;
+
 use super::Rules;
+use crate::auth::jwt::RulesError;
 use crate::config::error::{ConfigError, KeyPath};
 use crate::config::model::{Authorizer, Config, GatewayConfig};
-use crate::gateway::jwt_rules;
+use crate::gateway::{WayOut, jwt_rules};
 
 /// The gateways that everyone who reaches the listener could call, although nobody said that this is meant. Besides what
 /// [`validate`](super::validate) finds in a file: a flag may open the listener later.
@@ -14,6 +17,18 @@ pub fn exposed(config: &Config) -> Vec<ConfigError> {
     let mut rules = Rules::default();
     rules.exposed(config, &KeyPath::default());
     rules.errors
+}
+
+/// That a gateway's issuer is where the gateway never asks: nobody could get in. What a name leads to is seen only when it
+/// is asked.
+pub(super) fn unreachable_issuer(config: &Config, gateway: &GatewayConfig) -> Option<String> {
+    let url = gateway.authorizer.tokens()?.discovery_url.url();
+    if matches!(url.host(), None | Some(Host::Domain(_))) {
+        return None;
+    }
+    let error = WayOut::new(config).outbound()?.route(url).err()?;
+    let origin = url.origin().ascii_serialization();
+    Some(format!("the issuer of gateway `{}` is at {origin}, and will be refused: {error}", gateway.name))
 }
 
 impl Rules {
@@ -57,18 +72,48 @@ impl Rules {
     }
 
     fn authorizer(&mut self, gateway: &GatewayConfig, keys: bool, path: &KeyPath) {
-        let (jwt, authenticate_only) = match &gateway.authorizer {
-            Authorizer::None => return,
-            Authorizer::Iam if keys => return,
-            Authorizer::Iam => {
-                let message = "`iam` knows nobody: there are no access keys";
-                return self.say(path.key("type"), message, "give some in `control.credentials`");
+        if gateway.authorizer == Authorizer::Iam && !keys {
+            let message = "`iam` knows nobody: there are no access keys";
+            self.say(path.key("type"), message, "give some in `control.credentials`");
+        }
+        let Some(jwt) = gateway.authorizer.tokens() else { return };
+        let authenticate_only = matches!(gateway.authorizer, Authorizer::AuthenticateOnly(_));
+        match jwt_rules(jwt, authenticate_only).validate() {
+            Ok(()) => {}
+            Err(RulesError::Decides { .. }) => {
+                for key in jwt.deciding() {
+                    let message =
+                        "decides who may call, and `authenticate-only` decides nothing but `allowed_audience`";
+                    self.say(path.key(key), message, "take it away, or take `type: jwt`");
+                }
             }
-            Authorizer::Jwt(jwt) => (jwt, false),
-            Authorizer::AuthenticateOnly(jwt) => (jwt, true),
-        };
-        if let Err(error) = jwt_rules(jwt, authenticate_only).validate() {
-            self.say(path.clone(), error.to_string(), "see `authorizer` in docs/configuration.md");
+            Err(error) => self.say(path.clone(), error.to_string(), "see `authorizer` in docs/configuration.md"),
+        }
+    }
+
+    pub(super) fn api_keys(&mut self, gateway: &GatewayConfig, path: &KeyPath) {
+        let mut names = HashMap::new();
+        let mut keys = HashMap::new();
+        for (at, api_key) in gateway.api_keys.iter().enumerate() {
+            let path = path.index(at);
+            self.unique(&mut names, api_key.name.clone(), at, &path.key("name"), "key name");
+            if api_key.name.trim().is_empty() {
+                self.say(path.key("name"), "is empty", "name the person or program that holds the key");
+            }
+            let text = api_key.key.expose();
+            // RFC 6750, section 2.1: what may stand behind `Bearer`.
+            let sendable = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte));
+            let Some(digest) = api_key.digest() else {
+                let message = "begins with `sha256:`, and not with 64 hexadecimal digits behind it";
+                self.say(path.key("key"), message, "`printf %s \"$KEY\" | sha256sum` writes them");
+                continue;
+            };
+            if text.is_empty() || !(sendable || api_key.is_hashed()) {
+                let remedy = "use letters, digits and -._~+/= ; `openssl rand -hex 32` makes a good one";
+                self.say(path.key("key"), "is empty, or has characters that a bearer token cannot have", remedy);
+            } else if let Some(first) = keys.insert(digest, at) {
+                self.say(path.key("key"), format!("is the same key as item {first} of the list"), "give each its own");
+            }
         }
     }
 }

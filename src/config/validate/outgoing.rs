@@ -3,11 +3,38 @@
 use std::time::Duration;
 
 use sessiongate_targets::HostMap;
-use sessiongate_targets::aws::LambdaArn;
+use sessiongate_targets::aws::{AwsIdentity, LambdaArn};
 
 use super::{Rules, has_user, minutes};
-use crate::config::error::KeyPath;
-use crate::config::model::{AwsConfig, Config, GatewayConfig, InterceptionPoint};
+use crate::config::error::{ConfigError, KeyPath};
+use crate::config::model::{AwsConfig, Config, GatewayConfig, InterceptionPoint, RoleConfig};
+
+/// Functions that nothing could be signed for, with this environment. It is another environment that checks a file than
+/// the one that serves it, maybe: this is for whoever asks, and no reason not to serve the rest.
+#[must_use]
+pub fn unsigned(config: &Config, variable: impl Fn(&str) -> Option<String>) -> Vec<ConfigError> {
+    let identity = match &config.aws {
+        Some(aws) => aws.identity(variable),
+        None => AwsIdentity::from_env(variable),
+    };
+    if identity.credentials.is_some() {
+        return Vec::new();
+    }
+    let mut wrong = Vec::new();
+    for (at, gateway) in config.gateways.iter().enumerate() {
+        for (of, interceptor) in gateway.interceptors.iter().enumerate() {
+            // One with a URL of its own is asked without a signature.
+            if interceptor.lambda.as_ref().is_none_or(|arn| config.endpoints.contains_key(arn)) {
+                continue;
+            }
+            let path = KeyPath::default().key("gateways").index(at).key("interceptors").index(of).key("lambda");
+            let remedy = "set `aws.access_key_id` and `aws.secret_access_key`, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, \
+                          or give the function a URL in `endpoints`";
+            wrong.push(ConfigError::at(path, "cannot be invoked: there is no key to sign with").remedy(remedy));
+        }
+    }
+    wrong
+}
 
 impl Rules {
     pub(super) fn outgoing(&mut self, config: &Config, root: &KeyPath) {
@@ -31,6 +58,18 @@ impl Rules {
                 self.say(path.key("session_token"), "belongs to an access key", remedy);
             }
             _ => {}
+        }
+        for (role, key) in aws.roles.iter().flatten() {
+            let path = path.key("roles").key(role);
+            if role != "*" && !(role.starts_with("arn:") && role.contains(":role/")) {
+                let remedy = "write `arn:aws:iam::{account}:role/{name}`; `*` and `?` stand for what varies";
+                self.say(path.clone(), format!("`{role}` is not the ARN of a role"), remedy);
+            }
+            if let RoleConfig::Key(key) = key
+                && (key.access_key_id.is_empty() || key.secret_access_key.expose().is_empty())
+            {
+                self.say(path, "has an empty key", "give it one, or say `own` or `assume`");
+            }
         }
     }
 
@@ -61,13 +100,21 @@ impl Rules {
             if interceptor.points.is_empty() {
                 self.say(path.key("points"), "is empty", "take `request`, `response` or both");
             }
+            let mut own: Vec<InterceptionPoint> = Vec::new();
             for point in &interceptor.points {
-                if taken.contains(point) {
-                    let message = "has a point that another interceptor has, or has it twice";
-                    self.say(path.key("points"), message, "give each point to one interceptor");
-                }
-                taken.push(*point);
+                let (message, remedy) = match (own.contains(point), taken.contains(point)) {
+                    (true, _) => (format!("has `{point}` twice"), "once is enough"),
+                    (false, true) => {
+                        (format!("has `{point}`, which another interceptor has"), "give each point to one interceptor")
+                    }
+                    (false, false) => {
+                        own.push(*point);
+                        continue;
+                    }
+                };
+                self.say(path.key("points"), message, remedy);
             }
+            taken.extend(own);
             self.lasts(path.key("timeout"), interceptor.timeout, Duration::from_millis(100), minutes(15));
         }
     }

@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use sessiongate_actors::clock;
+use sessiongate_targets::FetchError;
+use sessiongate_targets::aws::GatewayRole;
 
 use super::pages::Wanted;
 use super::{Control, digest, later_than, quota, same_parameters};
+use crate::config::GatewayConfig;
 use crate::control::declare::not_declared;
 use crate::control::error::FieldError;
 use crate::control::model::Input;
-use crate::control::objects::{Creation, GatewayObject, GatewayStatus, Members};
+use crate::control::objects::{Creation, GatewayObject, GatewayStatus, Members, reason, text};
 use crate::control::tables::{Tags, Versioned};
 use crate::control::worker::Work;
 use crate::control::{ControlError, ids, refuse, translate};
@@ -33,8 +36,10 @@ impl Control {
                 message: format!("there is a gateway `{name}` already: choose another name, or update that one"),
             });
         }
+        self.role_fits(&members)?;
+        self.interceptors_fit(name, &members)?;
         self.domains_fit(None, &members)?;
-        if self.tables.count_gateways() >= self.quotas.gateways as usize {
+        if self.tables.count_created() >= self.quotas.gateways as usize {
             return Err(quota("gateways", self.quotas.gateways, "gateways"));
         }
         let permit = self.reserve()?;
@@ -50,7 +55,7 @@ impl Control {
             updated_at: now,
             creation: token.map(|token| Creation { principal: who.to_owned(), token: token.to_owned(), parameters }),
         };
-        translate::gateway(&object, &object.input)?;
+        self.issuer_fits(&translate::gateway(&object, &object.input)?)?;
         let arn = self.account.gateway_arn(&object.id);
         let object = self.tables.create_gateway(&writing, object, &arn, tags).await?;
         permit.send(Work::Gateway(object.id.clone()));
@@ -80,6 +85,8 @@ impl Control {
             let message = format!("cannot change: it is `{}`", known.object.name());
             return Err(ControlError::field("name", message));
         }
+        self.role_fits(&members)?;
+        self.interceptors_fit(name, &members)?;
         self.domains_fit(Some(&known.object), &members)?;
         self.targets_fit(&known.object.id, &members)?;
         let permit = self.reserve()?;
@@ -90,7 +97,7 @@ impl Control {
             updated_at: later_than(known.object.updated_at),
             ..GatewayObject::clone(&known.object)
         };
-        translate::gateway(&object, &object.input)?;
+        self.issuer_fits(&translate::gateway(&object, &object.input)?)?;
         let object = self.tables.update_gateway(&writing, known.version, object).await?;
         permit.send(Work::Gateway(object.id.clone()));
         Ok(self.describe(&object))
@@ -118,13 +125,48 @@ impl Control {
         Ok(self.describe(&object))
     }
 
+    /// Whoever creates a gateway says as whom it calls AWS: the operator says whom there is.
+    fn role_fits(&self, members: &Members) -> Result<(), ControlError> {
+        if self.runtime.outgoing().lists(text(members, "roleArn")) {
+            return Ok(());
+        }
+        let message = "is a role that the gateway cannot take on: list it in `aws.roles` of the gateway's configuration, or \
+                       take one that is listed there";
+        Err(ControlError::field("roleArn", message))
+    }
+
+    /// Whoever creates a gateway says where its issuer is: nowhere that the gateway must not ask. What a name leads to is seen
+    /// when it is asked.
+    fn issuer_fits(&self, gateway: &GatewayConfig) -> Result<(), ControlError> {
+        let way = self.runtime.outgoing().way();
+        let (Some(jwt), Some(outbound)) = (gateway.authorizer.tokens(), way.outbound()) else { return Ok(()) };
+        let refused = |error: FetchError| {
+            let path = "authorizerConfiguration.customJWTAuthorizer.discoveryUrl";
+            ControlError::field(path, format!("leads to where the gateway asks nobody: {error}"))
+        };
+        outbound.route(jwt.discovery_url.url()).map(drop).map_err(refused)
+    }
+
+    /// What could never be asked would refuse everything.
+    fn interceptors_fit(&self, name: &str, members: &Members) -> Result<(), ControlError> {
+        let role = GatewayRole { role: text(members, "roleArn").into(), gateway: name.into() };
+        let all = refuse::configured_interceptors(members).iter().map(refuse::function).enumerate();
+        let wrong = all.filter_map(|(at, arn)| {
+            let error = self.runtime.outgoing().can_invoke(Some(&role), &arn?.parse().ok()?).err()?;
+            let path = format!("interceptorConfigurations[{at}].interceptor.lambda.arn");
+            Some(FieldError::new(path, format!("is a function that cannot be invoked: {error}")))
+        });
+        refused(wrong.collect())
+    }
+
     /// The domains of a gateway must be its own: whoever has a domain gets what is sent there, credentials of callers too.
     /// `own`: the gateway itself, where it is there already.
     fn domains_fit(&self, own: Option<&GatewayObject>, members: &Members) -> Result<(), ControlError> {
         let wanted = domains(members);
         let addresses = self.runtime.addresses();
-        let wrong = wanted.iter().filter_map(|(path, domain)| {
-            addresses.refuses_domain(domain).map(|why| FieldError::new(path.clone(), why))
+        let wrong = wanted.iter().enumerate().filter_map(|(at, (path, domain))| {
+            let again = || wanted[..at].iter().any(|(_, one)| one == domain).then_some("is there already");
+            addresses.refuses_domain(domain).or_else(again).map(|why| FieldError::new(path.clone(), why))
         });
         refused(wrong.collect())?;
         if wanted.is_empty() {
@@ -157,17 +199,15 @@ impl Control {
 
     /// The targets of a gateway must still be allowed with its new members.
     fn targets_fit(&self, gateway: &str, members: &Members) -> Result<(), ControlError> {
-        let sessions = keeps_sessions(members);
+        if !keeps_sessions(members) {
+            return Ok(());
+        }
         for row in self.tables.targets(gateway, None, usize::MAX) {
-            if let Some(wrong) = refuse::target(&row.object.input, sessions).first() {
-                return Err(ControlError::Conflict {
-                    message: format!(
-                        "target `{}` does not go with this change: `{}` {}",
-                        row.object.name(),
-                        wrong.path,
-                        wrong.message
-                    ),
-                });
+            let without = refuse::target(&row.object.input, false);
+            if let Some(wrong) = refuse::target(&row.object.input, true).iter().find(|wrong| !without.contains(wrong)) {
+                let message =
+                    format!("does not go with target `{}`: its `{}` {}", row.object.name(), wrong.path, wrong.message);
+                return Err(ControlError::field("protocolConfiguration.mcp.sessionConfiguration", message));
             }
         }
         Ok(())
@@ -175,6 +215,14 @@ impl Control {
 
     pub(super) fn describe(&self, object: &Arc<GatewayObject>) -> Value {
         let mut out = object.describe(&self.account.gateway_arn(&object.id), &self.url_of(object));
+        let (served, contested) = self.contested(object);
+        if !served && object.status == GatewayStatus::Ready {
+            out["status"] = json!(GatewayStatus::Failed);
+        }
+        if !contested.is_empty() {
+            let reasons = object.status_reasons.iter().cloned().chain(contested.iter().map(|text| reason(text)));
+            out["statusReasons"] = reasons.collect();
+        }
         out["workloadIdentityDetails"] = json!({"workloadIdentityArn": self.account.workload_identity_arn(&object.id)});
         out
     }
@@ -195,7 +243,7 @@ impl Control {
 }
 
 /// The domains among a gateway's members: where each stands, and itself in lower case.
-fn domains(members: &Members) -> Vec<(String, String)> {
+pub(super) fn domains(members: &Members) -> Vec<(String, String)> {
     let Some(domains) = members.get("domainOverride") else { return Vec::new() };
     let default = domains["default"].as_str().map(|one| ("domainOverride.default".to_owned(), one));
     let others = domains["alternateDomains"].as_array().into_iter().flatten().enumerate();
@@ -213,13 +261,19 @@ fn settled(known: &Versioned<GatewayObject>) -> Result<(), ControlError> {
     if !known.object.is_changing() {
         return Ok(());
     }
-    Err(ControlError::Conflict {
-        message: format!(
-            "gateway {} is {}: wait until it is READY",
-            known.object.id,
-            json!(known.object.status).as_str().unwrap_or_default()
-        ),
-    })
+    Err(not_now(&known.object))
+}
+
+/// The error for what a gateway's status does not allow.
+pub(super) fn not_now(object: &GatewayObject) -> ControlError {
+    let (id, status) = (&object.id, json!(object.status));
+    let status = status.as_str().unwrap_or_default();
+    let message = match object.status {
+        GatewayStatus::Deleting => format!("gateway {id} is {status}: it will be gone"),
+        GatewayStatus::Failed => format!("gateway {id} is {status}: update it, or delete it"),
+        _ => format!("gateway {id} is {status}: wait until it is READY"),
+    };
+    ControlError::Conflict { message }
 }
 
 /// The error for members that cannot be honoured.

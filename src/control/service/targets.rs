@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use sessiongate_actors::clock;
 use sessiongate_actors::sync::{SyncState, TargetView};
 
-use super::gateways::{keeps_sessions, refused};
+use super::gateways::{keeps_sessions, not_now, refused};
 use super::pages::Wanted;
 use super::{Control, digest, later_than, quota, same_parameters};
 use crate::control::declare::not_declared;
 use crate::control::model::Input;
 use crate::control::objects::{Creation, GatewayObject, GatewayStatus, Members, TargetObject, TargetStatus, reason};
-use crate::control::tables::Versioned;
+use crate::control::tables::{Versioned, Writing};
 use crate::control::worker::Work;
 use crate::control::{ControlError, ids, refuse, schema, translate};
 
@@ -43,22 +43,8 @@ impl Control {
             return Err(taken(name));
         }
         let permit = self.reserve()?;
-        let now = clock::now();
-        let object = TargetObject {
-            gateway: id.clone(),
-            id: target,
-            declared: None,
-            input: members,
-            active: None,
-            active_tools: None,
-            untried: true,
-            status: TargetStatus::Creating,
-            status_reasons: Vec::new(),
-            created_at: now,
-            updated_at: now,
-            last_synchronized_at: None,
-            creation: token.map(|token| Creation { principal: who.to_owned(), token: token.to_owned(), parameters }),
-        };
+        let creation = token.map(|token| Creation { principal: who.to_owned(), token: token.to_owned(), parameters });
+        let object = TargetObject { creation, ..TargetObject::new(id.clone(), target, members, clock::now()) };
         translate::target(&object, &object.input, None)?;
         let object = self.tables.create_target(&writing, object).await?;
         permit.send(Work::Target(object.gateway.clone(), object.id.clone()));
@@ -92,40 +78,28 @@ impl Control {
         serving(&gateway)?;
         settled(&known)?;
         let name = members["name"].as_str().unwrap_or_default();
-        if name != known.object.name() && self.tables.target_named(id, name).is_some() {
+        // It may be the name that it is still served under, after a change of it that failed.
+        if self.tables.target_named(id, name).is_some_and(|other| other.object.id != known.object.id) {
             return Err(taken(name));
         }
-        self.has_room(id)?;
-        let permit = self.reserve()?;
-        let object = TargetObject {
+        let next = TargetObject {
             input: members,
             untried: true,
             status: TargetStatus::Updating,
             status_reasons: Vec::new(),
-            updated_at: later_than(known.object.updated_at),
             ..TargetObject::clone(&known.object)
         };
-        translate::target(&object, &object.input, None)?;
-        let object = self.tables.update_target(&writing, &known, object, Vec::new()).await?;
-        permit.send(Work::Target(object.gateway.clone(), object.id.clone()));
-        Ok(object.describe(&self.account.gateway_arn(id)))
+        translate::target(&next, &next.input, None)?;
+        self.begin(&writing, &known, next).await
     }
 
     pub(super) async fn delete_target(&self, input: &Input<'_>) -> Result<Value, ControlError> {
         let writing = self.tables.lock().await;
-        let (gateway, known) = self.target_of(input)?;
+        let (_, known) = self.target_of(input)?;
         not_declared(known.object.declared.as_ref(), "the target")?;
         settled(&known)?;
-        self.has_room(&gateway.object.id)?;
-        let permit = self.reserve()?;
-        let object = TargetObject {
-            status: TargetStatus::Deleting,
-            updated_at: later_than(known.object.updated_at),
-            ..TargetObject::clone(&known.object)
-        };
-        let object = self.tables.update_target(&writing, &known, object, Vec::new()).await?;
-        permit.send(Work::Target(object.gateway.clone(), object.id.clone()));
-        Ok(object.describe(&self.account.gateway_arn(&gateway.object.id)))
+        let next = TargetObject { status: TargetStatus::Deleting, ..TargetObject::clone(&known.object) };
+        self.begin(&writing, &known, next).await
     }
 
     pub(super) async fn synchronize(&self, input: &Input<'_>) -> Result<Value, ControlError> {
@@ -137,6 +111,21 @@ impl Control {
         let target = input.strings("targetIdList").first().copied().unwrap_or_default();
         let known = self.tables.target(id, target).ok_or_else(|| no_target(id, target))?;
         settled(&known)?;
+        let served = match (&known.object.active, &known.object.declared) {
+            (Some(active), _) => active,
+            // What is in the file is served.
+            (None, Some(_)) => &known.object.input,
+            (None, None) => {
+                let message = format!("target {target} was never READY: update or delete it");
+                return Err(ControlError::Conflict { message });
+            }
+        };
+        if *served != known.object.input {
+            let message = format!(
+                "target {target} is not served as it was asked for last: update it again, which reads its lists too"
+            );
+            return Err(ControlError::Conflict { message });
+        }
         let server = known.object.mcp_server();
         if server.is_some_and(|server| server.contains_key("mcpToolSchema")) {
             let message = "names a target whose tools are those of its `mcpToolSchema`: update the target instead";
@@ -146,22 +135,27 @@ impl Control {
             let message = "names a target whose lists are always read from it: there is nothing to synchronise";
             return Err(ControlError::field("targetIdList[0]", message));
         }
-        if known.object.active.is_none() && known.object.declared.is_none() {
-            return Err(ControlError::Conflict {
-                message: format!("target {target} was never READY: update or delete it"),
-            });
-        }
-        self.has_room(id)?;
-        let permit = self.reserve()?;
-        let object = TargetObject {
+        let next = TargetObject {
             status: TargetStatus::Synchronizing,
             status_reasons: Vec::new(),
-            updated_at: later_than(known.object.updated_at),
             ..TargetObject::clone(&known.object)
         };
-        let object = self.tables.update_target(&writing, &known, object, Vec::new()).await?;
+        Ok(json!({"targets": [self.begin(&writing, &known, next).await?]}))
+    }
+
+    /// Stores what a target is to become, and has that carried out; describes it.
+    async fn begin(
+        &self,
+        writing: &Writing<'_>,
+        known: &Versioned<TargetObject>,
+        next: TargetObject,
+    ) -> Result<Value, ControlError> {
+        self.has_room(&next.gateway)?;
+        let permit = self.reserve()?;
+        let next = TargetObject { updated_at: later_than(known.object.updated_at), ..next };
+        let object = self.tables.update_target(writing, known, next, Vec::new()).await?;
         permit.send(Work::Target(object.gateway.clone(), object.id.clone()));
-        Ok(json!({"targets": [object.describe(&self.account.gateway_arn(id))]}))
+        Ok(object.describe(&self.account.gateway_arn(&object.gateway)))
     }
 
     /// How the targets of a declared gateway are: nobody carries out changes of theirs who would write it down.
@@ -209,7 +203,7 @@ fn as_seen(object: &Arc<TargetObject>, views: &[TargetView]) -> Arc<TargetObject
     (seen.status, seen.status_reasons) = match &view.sync {
         SyncState::New => (TargetStatus::Creating, Vec::new()),
         SyncState::Syncing => (TargetStatus::Synchronizing, Vec::new()),
-        SyncState::Ready => (TargetStatus::Ready, Vec::new()),
+        SyncState::Ready => (TargetStatus::Ready, view.left_out.iter().map(|remark| reason(remark)).collect()),
         SyncState::Failed { message, .. } if view.synced_at.is_some() => {
             (TargetStatus::SynchronizeUnsuccessful, vec![reason(message)])
         }
@@ -232,13 +226,7 @@ fn settled(known: &Versioned<TargetObject>) -> Result<(), ControlError> {
 fn serving(gateway: &Versioned<GatewayObject>) -> Result<(), ControlError> {
     match gateway.object.status {
         GatewayStatus::Ready | GatewayStatus::Updating | GatewayStatus::UpdateUnsuccessful => Ok(()),
-        status => Err(ControlError::Conflict {
-            message: format!(
-                "gateway {} is {}: wait until it is READY",
-                gateway.object.id,
-                json!(status).as_str().unwrap_or_default()
-            ),
-        }),
+        _ => Err(not_now(&gateway.object)),
     }
 }
 

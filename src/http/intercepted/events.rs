@@ -4,21 +4,21 @@
 //! notifications are not, nor is `ping`. Only what comes first can still change the status and the headers.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
-use actix_web::body::{BodyStream, BoxBody, MessageBody};
+use actix_web::body::{BodyStream, BoxBody};
 use actix_web::http::header::HeaderMap;
 use actix_web::http::{Method, StatusCode};
-use actix_web::web::{Bytes, BytesMut};
+use actix_web::web::Bytes;
 use futures_util::{StreamExt as _, stream};
-use sessiongate_protocol::{Message, RequestId, codes, jsonrpc, sse};
+use sessiongate_protocol::{Message, RequestId, jsonrpc, sse};
 use tokio::time::timeout;
 
-use super::{Asked, change_head, refused};
+use super::frames::{Frames, data_of, with_data};
+use super::{Asked, Behind, change_head, refused};
 use crate::http::HttpError;
 use crate::intercept::{AsResponse, InterceptError, Interceptor, ResponseVerdict};
 
@@ -27,41 +27,65 @@ use crate::intercept::{AsResponse, InterceptError, Interceptor, ResponseVerdict}
 /// is asked for by itself does not wait at all.
 const HEAD: Duration = Duration::from_millis(250);
 
-/// Frames of a body.
-struct Frames {
-    body: BoxBody,
-    rest: BytesMut,
-}
-
 /// Messages past an interceptor.
 struct Events {
     frames: Frames,
     interceptor: Arc<Interceptor>,
-    asked: Asked,
+    asked: Arc<Asked>,
+    behind: Option<Behind>,
+    head: Arc<Head>,
+    /// The next message to be seen is the first one: it is shown with the head.
+    first: bool,
+    asking: Option<Asking>,
+    over: bool,
+}
+
+/// The head of the answer.
+struct Head {
     status: StatusCode,
     headers: HeaderMap,
-    over: bool,
 }
 
 /// A message that is to be seen.
 struct Seen {
     data: Bytes,
-    /// Of the response; none where it is a question.
-    answers: Option<RequestId>,
+    what: What,
 }
+
+#[derive(Debug, PartialEq, Eq)]
+enum What {
+    /// A response to a request of this id.
+    Response(Option<RequestId>),
+    /// A question, and its id.
+    Question(RequestId),
+    /// It would reach the client unseen.
+    Unreadable,
+}
+
+/// An interceptor thinks about a message.
+struct Asking {
+    frame: Bytes,
+    seen: Seen,
+    verdict: Verdict,
+}
+
+type Verdict = Pin<Box<dyn Future<Output = Result<ResponseVerdict, InterceptError>>>>;
 
 pub(super) async fn respond(
     interceptor: Arc<Interceptor>,
     asked: Asked,
-    response: HttpResponse,
+    mut response: HttpResponse,
 ) -> Result<HttpResponse, HttpError> {
+    let behind = response.extensions_mut().remove::<Behind>();
     let (mut head, body) = response.into_parts();
     let mut events = Events {
-        frames: Frames { body, rest: BytesMut::new() },
+        frames: Frames::of(body),
         interceptor,
-        asked,
-        status: head.status(),
-        headers: head.headers().clone(),
+        asked: Arc::new(asked),
+        behind,
+        head: Arc::new(Head::of(&head)),
+        first: true,
+        asking: None,
         over: false,
     };
     let mut begun = Vec::new();
@@ -76,18 +100,21 @@ pub(super) async fn respond(
         }
     });
     if let Ok(Some(frame)) = first.await {
-        let frame = match seen(&frame) {
+        begun.push(match seen(&frame) {
             None => frame,
             Some(seen) => {
-                let verdict = events.look(&seen).await;
-                let verdict = verdict.map_err(|error| refused(error, events.asked.id.as_ref()))?;
+                let verdict = match events.look(&seen).await {
+                    Ok(verdict) => verdict,
+                    Err(error) => {
+                        events.withdraw(&seen.what).await;
+                        return Err(refused(error, events.asked.id.as_ref()));
+                    }
+                };
                 change_head(&mut head, &verdict);
-                events.status = head.status();
-                events.headers = head.headers().clone();
-                verdict.body.map_or_else(|| frame.clone(), |body| with_data(&frame, &body))
+                events.head = Arc::new(Head::of(&head));
+                events.passed(&frame, &seen, verdict).await
             }
-        };
-        begun.push(frame);
+        });
     }
     let rest = stream::unfold(events, |mut events| async move {
         let frame = events.next().await?;
@@ -97,153 +124,116 @@ pub(super) async fn respond(
     Ok(head.set_body(BoxBody::new(BodyStream::new(Box::pin(all)))))
 }
 
+// === impl Head ===
+
+impl Head {
+    fn of(head: &HttpResponse<()>) -> Self {
+        Self { status: head.status(), headers: head.headers().clone() }
+    }
+}
+
 // === impl Events ===
 
 impl Events {
+    /// What comes next. Nothing is lost where the future is dropped.
     async fn next(&mut self) -> Option<Bytes> {
         if self.over {
             return None;
         }
-        let frame = self.frames.next().await?;
-        let Some(seen) = seen(&frame) else { return Some(frame) };
-        Some(match self.look(&seen).await {
-            Ok(verdict) => verdict.body.map_or_else(|| frame.clone(), |body| with_data(&frame, &body)),
-            Err(error) => self.refuse(&frame, seen, &error),
+        if self.asking.is_none() {
+            let frame = self.frames.next().await?;
+            let Some(seen) = seen(&frame) else { return Some(frame) };
+            let verdict = self.look(&seen);
+            self.asking = Some(Asking { frame, seen, verdict });
+        }
+        let asking = self.asking.as_mut()?;
+        let Ok(verdict) = timeout(self.asked.keep_alive, &mut asking.verdict).await else {
+            return Some(sse::KEEP_ALIVE);
+        };
+        let Asking { frame, seen, .. } = self.asking.take()?;
+        Some(match verdict {
+            Ok(verdict) => {
+                self.interceptor.note_late_head(&verdict, self.head.status, &self.head.headers);
+                self.passed(&frame, &seen, verdict).await
+            }
+            Err(error) => self.refuse(&frame, seen, &error).await,
         })
     }
 
-    async fn look(&self, seen: &Seen) -> Result<ResponseVerdict, InterceptError> {
-        let shown = AsResponse { status: self.status, headers: &self.headers, body: &seen.data, streaming: true };
-        self.interceptor.response(self.asked.shown(), shown, &seen.data).await
+    fn look(&mut self, seen: &Seen) -> Verdict {
+        let head = std::mem::take(&mut self.first).then(|| self.head.clone());
+        let (interceptor, asked, data) = (self.interceptor.clone(), self.asked.clone(), seen.data.clone());
+        Box::pin(async move {
+            let head = head.as_deref().map(|head| (head.status, &head.headers));
+            let shown = AsResponse { head, body: &data, streaming: true };
+            interceptor.response(asked.shown(), shown, &data).await
+        })
+    }
+
+    /// A message as it goes on.
+    async fn passed(&self, frame: &Bytes, seen: &Seen, verdict: ResponseVerdict) -> Bytes {
+        let Some(body) = verdict.body else { return frame.clone() };
+        if let Some(behind) = &self.behind {
+            behind.answer_replaced(&seen.data, &body).await;
+        }
+        with_data(frame, &body)
+    }
+
+    /// What waits for the client to get a message waits in vain.
+    async fn withdraw(&self, what: &What) {
+        let Some(behind) = &self.behind else { return };
+        match what {
+            What::Response(_) => behind.answer_refused().await,
+            What::Question(id) => behind.question_refused(Some(id)).await,
+            What::Unreadable => behind.question_refused(None).await,
+        }
     }
 
     /// What the client gets instead of a message that the interceptor did not pass.
-    fn refuse(&mut self, frame: &Bytes, seen: Seen, error: &InterceptError) -> Bytes {
+    async fn refuse(&mut self, frame: &Bytes, seen: Seen, error: &InterceptError) -> Bytes {
+        self.withdraw(&seen.what).await;
         let data = serde_json::json!({"reason": error.code()});
-        let body = jsonrpc::error_body(codes::INTERNAL_ERROR, &error.to_string(), Some(&data));
-        match (seen.answers, &self.asked.id) {
-            (Some(id), _) => with_data(frame, &jsonrpc::response(Some(&id), &body)),
+        let body = jsonrpc::error_body(error.rpc_code(), &error.to_string(), Some(&data));
+        match (seen.what, &self.asked.id) {
+            (What::Response(Some(id)), _) => with_data(frame, &jsonrpc::response(Some(&id), &body)),
             // Nobody will answer the question, so that nobody can wait for what comes after it.
-            (None, Some(id)) => {
+            (_, Some(id)) => {
                 self.over = true;
                 sse::bare_message(&jsonrpc::response(Some(id), &body))
             }
-            // A stream that belongs to no request: without the event, and so without its id, it can be read again from there.
-            (None, None) => sse::KEEP_ALIVE,
+            // A stream that belongs to no request.
+            (_, None) => sse::KEEP_ALIVE,
         }
     }
-}
-
-// === impl Frames ===
-
-impl Frames {
-    /// The next frame with the blank line that ends it; what is left at the end of the body comes last. A body that breaks
-    /// ends. Nothing is lost where the future is dropped.
-    async fn next(&mut self) -> Option<Bytes> {
-        loop {
-            if let Some(end) = end_of(&self.rest) {
-                return Some(self.rest.split_to(end).freeze());
-            }
-            match poll_fn(|context| Pin::new(&mut self.body).poll_next(context)).await {
-                // Nearly always a frame comes by itself.
-                Some(Ok(bytes)) if self.rest.is_empty() && end_of(&bytes) == Some(bytes.len()) => return Some(bytes),
-                Some(Ok(bytes)) => self.rest.extend_from_slice(&bytes),
-                Some(Err(_)) | None if self.rest.is_empty() => return None,
-                Some(Err(_)) | None => return Some(self.rest.split().freeze()),
-            }
-        }
-    }
-}
-
-fn end_of(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(2).position(|two| two == b"\n\n").map(|at| at + 2)
-}
-
-/// What an event says; none for comments, and for events without data. The gateway writes all of it into one line.
-fn data_of(frame: &Bytes) -> Option<Bytes> {
-    let mut at = 0;
-    for line in frame.split_inclusive(|byte| *byte == b'\n') {
-        if let Some(data) = line.strip_prefix(b"data: ") {
-            let start = at + line.len() - data.len();
-            let data = frame.slice(start..at + line.len()).slice(..data.len() - usize::from(data.ends_with(b"\n")));
-            return (!data.is_empty()).then_some(data);
-        }
-        at += line.len();
-    }
-    None
 }
 
 fn seen(frame: &Bytes) -> Option<Seen> {
     let data = data_of(frame)?;
-    match Message::parse(&data) {
-        Ok(Message::Response(response)) => Some(Seen { data, answers: response.id }),
-        Ok(Message::Request(request)) if &*request.method != "ping" => Some(Seen { data, answers: None }),
-        Ok(_) => None,
-        // It would reach the client unseen.
-        Err(_) => Some(Seen { data, answers: None }),
-    }
-}
-
-/// The event with other data, in one line: line breaks of JSON stand between tokens only.
-fn with_data(frame: &Bytes, body: &[u8]) -> Bytes {
-    let mut out = Vec::with_capacity(frame.len() + body.len());
-    for line in frame.split_inclusive(|byte| *byte == b'\n') {
-        if !line.starts_with(b"data:") {
-            out.extend_from_slice(line);
-            continue;
-        }
-        out.extend_from_slice(b"data: ");
-        out.extend(body.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
-        out.push(b'\n');
-    }
-    out.into()
+    let what = match Message::parse(&data) {
+        Ok(Message::Response(response)) => What::Response(response.id),
+        Ok(Message::Request(request)) if &*request.method != "ping" => What::Question(request.id),
+        Ok(_) => return None,
+        Err(_) => What::Unreadable,
+    };
+    Some(Seen { data, what })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    async fn frames(chunks: &[&'static str]) -> Vec<Bytes> {
-        let chunks: Vec<_> =
-            chunks.iter().map(|chunk| Ok::<_, Infallible>(Bytes::from_static(chunk.as_bytes()))).collect();
-        let mut frames = Frames { body: BoxBody::new(BodyStream::new(stream::iter(chunks))), rest: BytesMut::new() };
-        let mut all = Vec::new();
-        while let Some(frame) = frames.next().await {
-            all.push(frame);
-        }
-        all
-    }
-
-    #[actix_web::test]
-    async fn a_body_is_cut_between_events_wherever_its_pieces_end() {
-        let whole = "id: 1-1\nevent: message\ndata: {}\n\n: keep-alive\n\nid: 1-2\ndata: \n\n";
-        let expected =
-            frames(&["id: 1-1\nevent: message\ndata: {}\n\n", ": keep-alive\n\n", "id: 1-2\ndata: \n\n"]).await;
-        assert_eq!(expected.len(), 3);
-        for at in 1..whole.len() {
-            assert_eq!(frames(&[&whole[..at], &whole[at..]]).await, expected, "{at}");
-        }
-        assert_eq!(frames(&["data: {}\n\ndata: cut"]).await[1], "data: cut");
-    }
-
     #[test]
     fn responses_and_questions_are_seen() {
         let frame = |data: &str| Bytes::from(format!("id: 1-1\nevent: message\ndata: {data}\n\n"));
-        let seen = |data: &str| seen(&frame(data)).map(|seen| seen.answers);
+        let seen = |data: &str| seen(&frame(data)).map(|seen| seen.what);
         let one = RequestId::integer(1);
-        assert_eq!(seen(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#), Some(Some(one)));
-        assert_eq!(seen(r#"{"jsonrpc":"2.0","id":1,"method":"elicitation/create","params":{}}"#), Some(None));
+        assert_eq!(seen(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#), Some(What::Response(Some(one.clone()))));
+        let question = r#"{"jsonrpc":"2.0","id":1,"method":"elicitation/create","params":{}}"#;
+        assert_eq!(seen(question), Some(What::Question(one)));
         assert_eq!(seen(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#), None);
         assert_eq!(seen(r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{}}"#), None);
         assert_eq!(seen(""), None);
-        assert_eq!(seen("not json"), Some(None), "what cannot be read is not passed over");
+        assert_eq!(seen("not json"), Some(What::Unreadable), "what cannot be read is not passed over");
         assert!(data_of(&Bytes::from_static(b": data: x\n\n")).is_none());
-    }
-
-    #[test]
-    fn an_event_keeps_its_id_and_stays_one_line() {
-        let frame = Bytes::from_static(b"id: 1-1\nevent: message\ndata: {}\n\n");
-        assert_eq!(with_data(&frame, b"{\n\"a\":1}"), "id: 1-1\nevent: message\ndata: { \"a\":1}\n\n");
-        assert_eq!(data_of(&with_data(&frame, b"[]")).unwrap(), "[]");
     }
 }

@@ -191,11 +191,10 @@ fn new_session(context: &Context) -> NewSession {
     NewSession {
         revision: Revision::LATEST_LEGACY,
         capabilities: profile::legacy_capabilities(&context.envelope.client_capabilities),
-        client_info: context.envelope.client_info.clone().unwrap_or_else(|| {
-            let unknown = serde_json::json!({"name": "unknown", "version": "0"});
-            RawJson::from_serialize(&unknown).unwrap_or(RawJson::EMPTY_OBJECT)
-        }),
+        client_info: context.client_info(),
         max_name_length: None,
+        // Each request says for itself where it came through.
+        via: None,
     }
 }
 

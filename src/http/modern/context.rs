@@ -14,7 +14,7 @@ use sessiongate_protocol::{RawJson, Request, RequestId, ResponseBody, codes, jso
 
 use super::reply::Reply;
 use crate::gateway::Served;
-use crate::http::caller::Caller;
+use crate::http::caller::{Caller, unknown_client};
 
 /// A request, without its parameters.
 pub struct Context {
@@ -70,6 +70,11 @@ impl Context {
 
     pub fn server_info(&self) -> &RawJson {
         &self.served.server_info
+    }
+
+    /// What the client says of itself, or that it says nothing.
+    pub fn client_info(&self) -> RawJson {
+        self.envelope.client_info.clone().unwrap_or_else(unknown_client)
     }
 
     /// A complete result of a legacy target or of the gateway itself.

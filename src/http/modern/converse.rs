@@ -42,14 +42,14 @@ pub async fn serve(
         Some(state) => park::resume(caller, context, &params, &state, routed).await?,
         None => begin(caller, context, &params, routed, None).await?,
     };
-    turn.answer(caller.gateway.streaming).await
+    turn.answer(caller.streams()).await
 }
 
 /// A list of a gateway that asks its targets each time.
 pub async fn list(caller: &Caller<'_>, request: Request, context: Context) -> Result<HttpResponse, HttpError> {
     let params = request.params.unwrap_or(RawJson::EMPTY_OBJECT);
     let nobody = Routed { target: "".into(), exposed: "".into(), name: "".into(), headers: None };
-    begin(caller, context, &params, nobody, None).await?.answer(caller.gateway.streaming).await
+    begin(caller, context, &params, nobody, None).await?.answer(caller.streams()).await
 }
 
 /// Sends the request to the target, in its conversation, or in the one that an earlier try has left.

@@ -12,12 +12,12 @@ pub fn serve(context: &Context) -> HttpResponse {
     let gateway = &context.served.gateway;
     let mut result = serde_json::json!({
         "supportedVersions": context.served.versions.dates(),
-        "capabilities": about::capabilities(gateway, Revision::V2026_07_28),
+        "capabilities": about::capabilities(&context.served, Revision::V2026_07_28),
     });
     if tasks::offered(gateway) {
         result["capabilities"]["extensions"] = serde_json::json!({EXTENSION: {}});
     }
-    if let Some(instructions) = about::instructions(gateway) {
+    if let Some(instructions) = about::instructions(&context.served) {
         result["instructions"] = instructions.into();
     }
     context.complete(&RawJson::from_serialize(&result).unwrap_or(RawJson::EMPTY_OBJECT)).into_response()

@@ -71,7 +71,7 @@ pub async fn serve(
                 Some(target) => match target.modern() {
                     Some(exchange) => Some(exchange),
                     None if !target.is_era_open() => None,
-                    None => match route::find_era(&*target, &context).await {
+                    None => match route::find_era(caller, &*target, &context).await {
                         Ok(exchange) => exchange,
                         Err(reply) => return Ok(reply.into_response()),
                     },
@@ -80,7 +80,7 @@ pub async fn serve(
             match exchange {
                 Some(exchange) => {
                     let pass = Pass::of(caller, context, params, routed, exchange)?;
-                    Begun::Passes(Box::new(pass)).answer(caller.gateway.streaming).await
+                    Begun::Passes(Box::new(pass)).answer(caller.streams()).await
                 }
                 None => converse::serve(caller, request.clone(), context, routed).await,
             }

@@ -43,11 +43,16 @@ pub fn find(caller: &Caller<'_>, method: &str, params: &Opened<'_>) -> Result<Ro
 }
 
 /// How a target is asked that was not known to be modern: it may just never have been asked.
-pub async fn find_era(target: &dyn Target, context: &Context) -> Result<Option<Arc<dyn Exchange>>, Reply> {
+pub async fn find_era(
+    caller: &Caller<'_>,
+    target: &dyn Target,
+    context: &Context,
+) -> Result<Option<Arc<dyn Exchange>>, Reply> {
     let hello = Hello {
         revision: Revision::LATEST_LEGACY,
         capabilities: RawJson::EMPTY_OBJECT,
         client_info: context.envelope.client_info.clone().unwrap_or_else(|| context.server_info().clone()),
+        via: caller.via.as_deref().map(Into::into),
     };
     match target.find_era(&hello).await {
         Ok(()) => Ok(target.modern()),

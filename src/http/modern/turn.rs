@@ -23,10 +23,11 @@ use super::reply::Reply;
 use super::tasks;
 use crate::http::HttpError;
 use crate::http::caller::Session;
+use crate::http::intercepted::Behind;
 use crate::http::stream::{Reader, StreamTiming, event_stream};
 
-/// After a question others of the same call may follow: they travel together.
-const GATHER: Duration = Duration::from_millis(40);
+/// After a question others of the same call may follow: those that come within so long of each other travel together.
+pub const GATHER: Duration = Duration::from_millis(40);
 
 /// What came of sending a request, or of taking it up again.
 pub enum Begun {
@@ -56,6 +57,7 @@ pub struct Translator {
 /// A request on a stream.
 pub struct Turn {
     translator: Translator,
+    session: Session,
     reader: Reader,
     running: Running,
     resumed: Option<Parked>,
@@ -98,7 +100,19 @@ impl Begun {
     }
 
     /// The answer: JSON where the end comes first, else a stream.
-    pub async fn answer(mut self, streaming: bool) -> Result<HttpResponse, HttpError> {
+    pub async fn answer(self, streaming: bool) -> Result<HttpResponse, HttpError> {
+        let waits = match &self {
+            Self::Runs(turn) => Some((turn.translator.context.served.clone(), turn.behind())),
+            Self::Passes(_) | Self::Done(_) => None,
+        };
+        let mut response = self.answered(streaming).await?;
+        if let Some((served, behind)) = waits {
+            Behind::note(&served, &mut response, || behind);
+        }
+        Ok(response)
+    }
+
+    async fn answered(mut self, streaming: bool) -> Result<HttpResponse, HttpError> {
         let quiet = Instant::now() + QUIET;
         let mut first = Vec::new();
         loop {
@@ -221,7 +235,8 @@ impl Turn {
         let timing = StreamTiming { close_after: None, ..served.timing };
         let start = EventId { stream: attachment.stream, seq: attachment.after };
         Self {
-            reader: Reader::new(&served, session, attachment, timing),
+            reader: Reader::new(&served, session.clone(), attachment, timing),
+            session,
             translator,
             running,
             resumed,
@@ -232,6 +247,10 @@ impl Turn {
             closing: false,
             said: Instant::now(),
         }
+    }
+
+    fn behind(&self) -> Behind {
+        Behind::Parking { session: self.session.clone(), id: self.translator.call.clone() }
     }
 
     /// What comes next. Nothing is lost where the future is dropped; after the end there is nothing more.

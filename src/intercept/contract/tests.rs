@@ -40,8 +40,7 @@ fn output(mcp: Value) -> Vec<u8> {
 fn the_input_has_the_shape_of_the_contract() {
     let raw = r#"{"jsonrpc":"2.0","id":1.0e0,"method":"m","params":{"big":12345678901234567890123}}"#;
     let headers = map(&[("authorization", "Bearer t"), ("x-a", "1"), ("x-a", "2")]);
-    let request =
-        AsRequest { path: "/mcp", method: "POST", headers: &headers, raw: raw.as_bytes(), body: raw.as_bytes() };
+    let request = AsRequest { method: "POST", headers: &headers, raw: raw.as_bytes(), body: raw.as_bytes() };
     let text = |bytes: Bytes| String::from_utf8(bytes.to_vec()).unwrap();
     let expected = format!(
         r#"{{"interceptorInputVersion":"1.0","mcp":{{"rawGatewayRequest":{{"body":{}}},"gatewayRequest":{{"path":"/mcp","httpMethod":"POST","body":{raw}}}}}}}"#,
@@ -49,7 +48,7 @@ fn the_input_has_the_shape_of_the_contract() {
     );
     assert_eq!(text(request_input(request, PLAIN).unwrap()), expected, "numbers keep their spelling");
     let with: Value = serde_json::from_slice(&request_input(request, ALL).unwrap()).unwrap();
-    let shown = json!({"authorization": "Bearer t", "x-a": "1, 2"});
+    let shown = json!({"Authorization": "Bearer t", "X-A": "1, 2"});
     assert_eq!(with["mcp"]["gatewayRequest"]["headers"], shown);
     assert!(with["mcp"].get("gatewayResponse").is_none());
 }
@@ -59,18 +58,22 @@ fn an_answer_is_shown_as_far_as_it_may_be() {
     let (none, headers) =
         (HeaderMap::new(), map(&[("mcp-session-id", "secret"), ("content-type", "application/json")]));
     let (raw, body) = (call(), answered());
-    let request = AsRequest { path: "/p", method: "POST", headers: &none, raw: &raw, body: &raw };
-    let response = AsResponse { status: StatusCode::OK, headers: &headers, body: &body, streaming: true };
-    let shown = |disclosure| -> Value {
+    let request = AsRequest { method: "POST", headers: &none, raw: &raw, body: &raw };
+    let response = AsResponse { head: Some((StatusCode::OK, &headers)), body: &body, streaming: true };
+    let show = |response, disclosure| -> Value {
         let input = response_input(request, response, disclosure).unwrap();
         serde_json::from_slice::<Value>(&input).unwrap()["mcp"]["gatewayResponse"].clone()
     };
-    let plain = json!({"statusCode": 200, "headers": {"content-type": "application/json"},
+    let shown = |disclosure| show(response, disclosure);
+    let plain = json!({"statusCode": 200, "headers": {"Content-Type": "application/json"},
         "body": {"jsonrpc": "2.0", "id": 1, "result": {"content": []}}, "isStreamingResponse": true});
     assert_eq!(shown(PLAIN), plain);
-    assert_eq!(shown(ALL)["headers"]["mcp-session-id"], "secret");
+    assert_eq!(shown(ALL)["headers"]["Mcp-Session-Id"], "secret");
     let hidden = shown(Disclosure { hide_response_body: true, ..PLAIN });
     assert_eq!((&hidden["body"], &hidden["statusCode"]), (&Value::Null, &json!(200)));
+    let later = show(AsResponse { head: None, ..response }, PLAIN);
+    let members: Vec<&String> = later.as_object().unwrap().keys().collect();
+    assert_eq!(members, ["body", "isStreamingResponse"]);
 }
 
 #[test]
@@ -216,4 +219,73 @@ fn anything_else_is_nonsense() {
     ] {
         assert!(request_verdict(&other(body), &call()).is_err(), "{what}");
     }
+}
+
+#[test]
+fn what_is_wrong_is_said_without_quoting_it() {
+    let request = |given: Value| output(json!({"transformedGatewayRequest": given}));
+    let whole = |text: &str| text.as_bytes().to_vec();
+    for (output, says) in [
+        (whole(""), "not JSON (line 1, column 0)"),
+        (whole("s3cret"), "not JSON (line 1, column 1)"),
+        (whole("\"s3cret\""), "another type"),
+        (whole(r#"{"statusCode": 200, "body": "s3cret"}"#), "missing field `interceptorOutputVersion`"),
+        (whole(r#"{"interceptorOutputVersion": "1.0", "s3cret": 1}"#), "missing field `mcp`"),
+        (whole(r#"{"interceptorOutputVersion": "s3cret", "mcp": {}}"#), "is not \"1.0\""),
+        (request(json!("s3cret")), "another type"),
+        (request(json!({"headers": {"x-a": ["s3cret"]}})), "another type"),
+        (request(json!({"headers": {"x-a": "s3cret\n"}})), "the value of header `x-a`"),
+        (request(json!({"body": "s3cret"})), "no JSON-RPC message"),
+        (request(json!({"body": {"jsonrpc": "s3cret", "id": "s3cret", "method": "s3cret"}})), "no JSON-RPC message"),
+        (request(json!({"body": {"jsonrpc": "2.0", "id": "s3cret", "method": "s3cret"}})), "kind and id must stay"),
+    ] {
+        let error = request_verdict(&output, &call()).unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(text.contains(says) && !text.contains("s3cret"), "{text}");
+    }
+    let name = "n".repeat(1_000_000) + " ";
+    let error = request_verdict(&request(json!({"headers": {name: "x"}})), &call()).unwrap_err();
+    assert!(error.to_string().len() < 200, "{error}");
+}
+
+/// The JSON of the documentation is that of the contract.
+#[test]
+fn the_documentation_shows_what_is_asked_and_what_may_be_said() {
+    let page = include_str!("../../../docs/interceptors.md");
+    let blocks: Vec<&str> = page.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let (mut inputs, mut outputs) = (0, 0);
+    for block in blocks {
+        let value: Value = serde_json::from_str(block).unwrap();
+        let mcp = &value["mcp"];
+        let Some(request) = mcp.get("gatewayRequest") else {
+            let (request, answer) = (call(), bytes(&json!({"jsonrpc": "2.0", "id": 1, "result": {}})));
+            request_verdict(block.as_bytes(), &request).unwrap_or_else(|error| panic!("{error}: {block}"));
+            response_verdict(block.as_bytes(), &answer).unwrap_or_else(|error| panic!("{error}: {block}"));
+            outputs += 1;
+            continue;
+        };
+        let map = |headers: &Value| {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers.as_object().into_iter().flatten() {
+                let value = HeaderValue::from_bytes(value.as_str().unwrap().as_bytes()).unwrap();
+                map.insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), value);
+            }
+            map
+        };
+        let (headers, answered) = (map(&request["headers"]), map(&mcp["gatewayResponse"]["headers"]));
+        let (raw, body) = (mcp["rawGatewayRequest"]["body"].as_str().unwrap(), bytes(&request["body"]));
+        let asked = AsRequest { method: "POST", headers: &headers, raw: raw.as_bytes(), body: &body };
+        let disclosure = Disclosure { request_headers: request.get("headers").is_some(), ..PLAIN };
+        let input = match mcp.get("gatewayResponse") {
+            None => request_input(asked, disclosure),
+            Some(response) => {
+                let body = bytes(&response["body"]);
+                let shown = AsResponse { head: Some((StatusCode::OK, &answered)), body: &body, streaming: false };
+                response_input(asked, shown, disclosure)
+            }
+        };
+        assert_eq!(serde_json::from_slice::<Value>(&input.unwrap()).unwrap(), value);
+        inputs += 1;
+    }
+    assert_eq!((inputs, outputs), (2, 3));
 }

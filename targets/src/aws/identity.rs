@@ -17,7 +17,7 @@ pub struct AwsCredentials {
     pub session_token: Option<SecretString>,
 }
 
-/// As whom and where the gateway calls.
+/// As whom and where the gateway calls, where no role says otherwise.
 #[derive(Clone, Debug, Default)]
 pub struct AwsIdentity {
     /// None: nothing can be signed.
@@ -51,15 +51,15 @@ impl AwsIdentity {
     pub fn region(&self) -> &str {
         self.region.as_deref().unwrap_or(REGION)
     }
-
-    pub(super) fn signer(&self, region: &str, service: &str) -> Option<Signer> {
-        let key = self.credentials.as_ref()?;
-        let token = key.session_token.as_ref();
-        Some(Signer::new(&key.access_key_id, &key.secret_access_key, token, region, service))
-    }
 }
 
 // === impl AwsCredentials ===
+
+impl AwsCredentials {
+    pub(super) fn signer(&self, region: &str, service: &str) -> Signer {
+        Signer::new(&self.access_key_id, &self.secret_access_key, self.session_token.as_ref(), region, service)
+    }
+}
 
 impl fmt::Debug for AwsCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

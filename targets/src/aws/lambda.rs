@@ -11,9 +11,10 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
+use sessiongate_protocol::text::short;
 use url::Url;
 
-use super::identity::AwsIdentity;
+use super::keys::{Caller, KeyError};
 use super::signer::SignError;
 use crate::outbound::{Answer, FetchError, Outbound, Route};
 
@@ -22,7 +23,7 @@ use crate::outbound::{Answer, FetchError, Outbound, Route};
 #[derive(Clone, Debug)]
 pub struct LambdaInvoker {
     outbound: Outbound,
-    identity: AwsIdentity,
+    caller: Caller,
 }
 
 /// The ARN of a function, with or without a version or alias.
@@ -55,11 +56,8 @@ pub struct Invocation<'a> {
 #[non_exhaustive]
 pub enum InvokeError {
     /// Nothing to sign with.
-    #[error(
-        "the gateway has no AWS credentials: set `aws.access_key_id` and `aws.secret_access_key`, or AWS_ACCESS_KEY_ID \
-         and AWS_SECRET_ACCESS_KEY"
-    )]
-    NoCredentials,
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// More than a function can be given.
     #[error("the input has {size} bytes, and a function takes {PAYLOAD_LIMIT}")]
     PayloadTooLarge {
@@ -83,8 +81,8 @@ pub enum InvokeError {
     Refused {
         /// The status.
         status: u16,
-        /// For the log: the service's word, and the start of its answer.
-        detail: String,
+        /// The service's word. What else it says may quote the input.
+        error_type: Option<String>,
     },
     /// The function ran, and failed.
     #[error("the function failed ({kind})")]
@@ -93,7 +91,7 @@ pub enum InvokeError {
         kind: Box<str>,
         /// The class of what it threw.
         error_type: Option<String>,
-        /// What it said: for the log, or for whoever may see what is behind the gateway.
+        /// The start of what it said: for whoever may see what is behind the gateway. It may quote the input.
         message: Option<String>,
     },
 }
@@ -109,9 +107,8 @@ const INVOCATION_TYPE: HeaderName = HeaderName::from_static("x-amz-invocation-ty
 const CLIENT_CONTEXT: HeaderName = HeaderName::from_static("x-amz-client-context");
 const FUNCTION_ERROR: &str = "x-amz-function-error";
 const ERROR_TYPE: &str = "x-amzn-errortype";
-/// The most of an answer that goes to the log.
-const LOGGED: usize = 512;
-
+/// The most that is kept of what a function that failed said, in characters.
+const MESSAGE: usize = 256;
 /// What a function that failed says.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -123,9 +120,9 @@ struct Failure {
 // === impl LambdaInvoker ===
 
 impl LambdaInvoker {
-    /// With the gateway's own credentials.
-    pub fn new(outbound: Outbound, identity: AwsIdentity) -> Self {
-        Self { outbound, identity }
+    /// Invokes as `caller`.
+    pub fn new(outbound: Outbound, caller: Caller) -> Self {
+        Self { outbound, caller }
     }
 
     /// Invokes a function and waits for its result, which is JSON.
@@ -133,33 +130,48 @@ impl LambdaInvoker {
     /// # Errors
     /// See [`InvokeError`]. After a [`FetchError`] the function may have run.
     pub async fn invoke(&self, invocation: &Invocation<'_>) -> Result<Bytes, InvokeError> {
-        let headers = headers(invocation.client_context)?;
-        let override_ = self.outbound.hosts().function(invocation.function);
-        match override_ {
-            Some(url) => {
-                let route = self.outbound.trusted(url);
-                send(&route, headers, invocation, |_| Ok(())).await
-            }
-            None => {
-                let region = invocation.function.region();
-                let signer = self.identity.signer(region, "lambda").ok_or(InvokeError::NoCredentials)?;
-                let route = self.outbound.route(&invocation.function.url()?)?;
-                send(&route, headers, invocation, |request| Ok(signer.apply(request, SystemTime::now())?)).await
-            }
+        // The key may have to be fetched first.
+        match tokio::time::timeout(invocation.deadline, self.ask(invocation)).await {
+            Ok(result) => result,
+            Err(_) => Err(FetchError::TimedOut(invocation.deadline).into()),
         }
     }
 
-    /// Asks a hook of the operator's: the same JSON, in an ordinary POST without a signature.
+    async fn ask(&self, invocation: &Invocation<'_>) -> Result<Bytes, InvokeError> {
+        let headers = headers(invocation.client_context)?;
+        check_size(invocation.payload)?;
+        if let Some(url) = self.outbound.hosts().function(invocation.function) {
+            // Without a signature, and still by a caller that may.
+            self.caller.may_call()?;
+            return send(&self.outbound.trusted(url), headers, invocation, |_| Ok(())).await;
+        }
+        let signer = self.caller.signer(invocation.function.region(), "lambda").await?;
+        let route = self.outbound.route_signed(&invocation.function.url()?)?;
+        send(&route, headers, invocation, |request| Ok(signer.apply(request, SystemTime::now())?)).await
+    }
+
+    /// Whether a function could be invoked, as far as that is known without asking anybody.
+    ///
+    /// # Errors
+    /// See [`Caller::has_key`]. A function with a URL of its own needs no key.
+    pub fn has_key(&self, function: &LambdaArn) -> Result<(), KeyError> {
+        match self.outbound.hosts().function(function) {
+            Some(_) => self.caller.may_call(),
+            None => self.caller.has_key(),
+        }
+    }
+
+    /// Asks a hook of the operator's: the same JSON, in an ordinary POST without a signature. It has not Lambda's bounds:
+    /// it is given what the caller chose, and may answer with that and [`PAYLOAD_LIMIT`] bytes more.
     ///
     /// # Errors
     /// See [`InvokeError`].
     pub async fn post(&self, url: &Url, payload: &Bytes, deadline: Duration) -> Result<Bytes, InvokeError> {
-        check_size(payload)?;
         let route = self.outbound.trusted(url);
         let mut request = route.request(Method::POST);
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         *request.body_mut() = Some(payload.clone().into());
-        read(route.send(request, PAYLOAD_LIMIT, deadline).await?)
+        read(route.send(request, payload.len() + PAYLOAD_LIMIT, deadline).await?)
     }
 }
 
@@ -192,7 +204,6 @@ async fn send(
     invocation: &Invocation<'_>,
     sign: impl FnOnce(&mut reqwest::Request) -> Result<(), InvokeError>,
 ) -> Result<Bytes, InvokeError> {
-    check_size(invocation.payload)?;
     let mut request = route.request(Method::POST);
     *request.headers_mut() = headers;
     *request.body_mut() = Some(invocation.payload.clone().into());
@@ -201,15 +212,15 @@ async fn send(
 }
 
 fn read(answer: Answer) -> Result<Bytes, InvokeError> {
-    let word = |name: &str| Some(answer.headers.get(name)?.to_str().ok()?.to_owned());
+    let word = |name: &str| Some(short(answer.headers.get(name)?.to_str().ok()?).into_owned());
     if !(200..300).contains(&answer.status) {
-        let start = String::from_utf8_lossy(&answer.body[..answer.body.len().min(LOGGED)]).into_owned();
-        let detail = word(ERROR_TYPE).map_or_else(|| start.clone(), |kind| format!("{kind}: {start}"));
-        return Err(InvokeError::Refused { status: answer.status, detail });
+        return Err(InvokeError::Refused { status: answer.status, error_type: word(ERROR_TYPE) });
     }
     if let Some(kind) = word(FUNCTION_ERROR) {
         let said = serde_json::from_slice::<Failure>(&answer.body).ok();
         let (message, error_type) = said.map(|said| (said.error_message, said.error_type)).unwrap_or_default();
+        let error_type = error_type.map(|text| short(&text).into_owned());
+        let message = message.map(|text| text.chars().take(MESSAGE).collect());
         return Err(InvokeError::Function { kind: kind.into(), error_type, message });
     }
     Ok(answer.body)
@@ -283,16 +294,14 @@ impl fmt::Debug for LambdaArn {
 // === impl InvokeError ===
 
 impl InvokeError {
-    /// What happened, for the operator: it may name addresses, and say what the function said.
+    /// What happened, for the operator: it may name addresses. What the function said is not in it, which may hold what it
+    /// was given.
     pub fn detail(&self) -> Option<String> {
         match self {
             Self::Fetch(error) => error.detail().map(str::to_owned),
-            Self::Refused { detail, .. } => Some(detail.clone()),
+            Self::Refused { error_type, .. } | Self::Function { error_type, .. } => error_type.clone(),
             Self::Sign(error) => Some(error.to_string()),
-            Self::Function { error_type, message, .. } => {
-                let said = [error_type.as_deref(), message.as_deref()];
-                Some(said.into_iter().flatten().collect::<Vec<_>>().join(": "))
-            }
+            Self::Key(error) => error.detail(),
             _ => None,
         }
     }
@@ -306,6 +315,7 @@ impl InvokeError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws::AwsIdentity;
     use crate::host_map::HostMap;
     use crate::http::HttpOptions;
 
@@ -357,20 +367,32 @@ mod tests {
         let error = error.unwrap_err();
         assert_eq!(
             (error.to_string().as_str(), error.detail().as_deref()),
-            ("the function failed (Unhandled)", Some("T: m"))
+            ("the function failed (Unhandled)", Some("T"))
         );
+        let (message, kind) = ("m".repeat(3_000_000), "T".repeat(3_000_000));
+        let body = serde_json::json!({"errorMessage": message, "errorType": kind}).to_string();
+        let failed = [(FUNCTION_ERROR, "Unhandled")];
+        let Err(InvokeError::Function { message: Some(message), error_type, .. }) =
+            read(answer(200, &failed, body.leak()))
+        else {
+            panic!("no failure of the function");
+        };
+        assert!(message.len() == MESSAGE && error_type.unwrap().len() < 200);
         let error = read(answer(200, &[(FUNCTION_ERROR, "Handled")], "not json")).unwrap_err();
         assert!(matches!(error, InvokeError::Function { message: None, .. }), "{error:?}");
         let error = read(answer(404, &[(ERROR_TYPE, "ResourceNotFoundException")], "secret path")).unwrap_err();
         assert_eq!(error.to_string(), "the function could not be invoked: HTTP 404");
-        assert_eq!(error.detail().as_deref(), Some("ResourceNotFoundException: secret path"));
+        assert_eq!(error.detail().as_deref(), Some("ResourceNotFoundException"), "and not what it quotes");
+        assert_eq!(read(answer(500, &[], "secret")).unwrap_err().detail(), None);
         assert!(read(answer(302, &[], "")).is_err());
     }
 
     #[tokio::test]
     async fn what_cannot_be_sent_is_said_before_anything_is() {
-        let invoker =
-            |identity| LambdaInvoker::new(Outbound::new(HttpOptions::default(), HostMap::default()).unwrap(), identity);
+        let invoker = |identity| {
+            let outbound = Outbound::new(HttpOptions::default(), HostMap::default()).unwrap();
+            LambdaInvoker::new(outbound, Caller::own(identity))
+        };
         let function = ARN.parse().unwrap();
         let payload = Bytes::from_static(b"{}");
         let invocation = Invocation {
@@ -380,7 +402,10 @@ mod tests {
             deadline: Duration::from_secs(1),
         };
         let error = invoker(AwsIdentity::default()).invoke(&invocation).await.unwrap_err();
-        assert!(matches!(error, InvokeError::NoCredentials) && error.to_string().contains("AWS_ACCESS_KEY_ID"));
+        assert!(
+            matches!(error, InvokeError::Key(KeyError::NoCredentials))
+                && error.to_string().contains("AWS_ACCESS_KEY_ID")
+        );
         let key = |_: &str| Some("AKID".to_owned());
         let invoker = invoker(AwsIdentity::from_env(key));
         let large = Bytes::from(vec![b' '; PAYLOAD_LIMIT + 1]);

@@ -9,15 +9,16 @@ use http::Method;
 use http::header::{HeaderName, HeaderValue};
 use url::Url;
 
-use super::identity::AwsIdentity;
+use super::keys::{Caller, KeyError};
+use super::region::{is_region, service_url};
 use super::signer::{SignError, encode_path};
 use crate::outbound::{Answer, FetchError, Outbound};
 
-/// Reads objects, with the gateway's own credentials. Cheap to clone.
+/// Reads objects, as one caller. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct S3Reader {
     outbound: Outbound,
-    identity: AwsIdentity,
+    caller: Caller,
 }
 
 /// `s3://bucket/key`.
@@ -37,11 +38,8 @@ pub struct NotAnObject;
 #[non_exhaustive]
 pub enum ObjectError {
     /// Nothing to sign with.
-    #[error(
-        "the gateway has no AWS credentials: set `aws.access_key_id` and `aws.secret_access_key`, or AWS_ACCESS_KEY_ID \
-         and AWS_SECRET_ACCESS_KEY"
-    )]
-    NoCredentials,
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// It could not be signed.
     #[error("the request could not be signed")]
     Sign(#[from] SignError),
@@ -51,7 +49,7 @@ pub enum ObjectError {
     /// There is no such bucket, or no such object.
     #[error("there is no such object")]
     NotFound,
-    /// The gateway's credentials do not open it, or its bucket belongs to another account than was said.
+    /// The caller's credentials do not open it, or its bucket belongs to another account than was said.
     #[error("the gateway may not read it, or the bucket belongs to another account")]
     Denied {
         /// For the log.
@@ -75,9 +73,9 @@ const LOGGED: usize = 512;
 // === impl S3Reader ===
 
 impl S3Reader {
-    /// With the gateway's own credentials.
-    pub fn new(outbound: Outbound, identity: AwsIdentity) -> Self {
-        Self { outbound, identity }
+    /// Reads as `caller`.
+    pub fn new(outbound: Outbound, caller: Caller) -> Self {
+        Self { outbound, caller }
     }
 
     /// Reads an object of at most `limit` bytes. `owner` is the account that the bucket must belong to. A bucket in
@@ -93,8 +91,8 @@ impl S3Reader {
         deadline: Duration,
     ) -> Result<Bytes, ObjectError> {
         let whole = async {
-            let mut answer = self.get(object, owner, self.identity.region(), limit, deadline).await?;
-            if let Some(region) = elsewhere(&answer, self.identity.region()) {
+            let mut answer = self.get(object, owner, self.caller.region(), limit, deadline).await?;
+            if let Some(region) = elsewhere(&answer, self.caller.region()) {
                 answer = self.get(object, owner, &region, limit, deadline).await?;
             }
             read(answer)
@@ -113,8 +111,8 @@ impl S3Reader {
         limit: usize,
         deadline: Duration,
     ) -> Result<Answer, ObjectError> {
-        let signer = self.identity.signer(region, "s3").ok_or(ObjectError::NoCredentials)?;
-        let route = self.outbound.route(&object.url(region)?)?;
+        let signer = self.caller.signer(region, "s3").await?;
+        let route = self.outbound.route_signed(&object.url(region)?)?;
         let mut request = route.request(Method::GET);
         if let Some(owner) = owner.and_then(|owner| HeaderValue::from_str(owner).ok()) {
             request.headers_mut().insert(EXPECTED_OWNER, owner);
@@ -129,11 +127,6 @@ fn elsewhere(answer: &Answer, asked: &str) -> Option<String> {
     let wrong = matches!(answer.status, 301 | 307 | 400);
     let region = answer.headers.get(BUCKET_REGION)?.to_str().ok().filter(|region| wrong && *region != asked)?;
     is_region(region).then(|| region.to_owned())
-}
-
-fn is_region(text: &str) -> bool {
-    (1..=32).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 fn read(answer: Answer) -> Result<Bytes, ObjectError> {
@@ -154,13 +147,7 @@ fn read(answer: Answer) -> Result<Bytes, ObjectError> {
 impl ObjectUri {
     /// In path style, which every implementation understands and whose host can be mapped.
     fn url(&self, region: &str) -> Result<Url, FetchError> {
-        let refuse = |detail: String| FetchError::AddressRefused { detail };
-        if !is_region(region) {
-            return Err(refuse("`aws.region` is not the name of a region".into()));
-        }
-        let cloud = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-        let text = format!("https://s3.{region}.{cloud}/{}/{}", self.bucket, encode_path(&self.key));
-        Url::parse(&text).map_err(|error| refuse(error.to_string()))
+        service_url("s3", region, &format!("{}/{}", self.bucket, encode_path(&self.key)))
     }
 }
 
@@ -196,7 +183,8 @@ impl ObjectError {
             Self::Fetch(error) => error.detail().map(str::to_owned),
             Self::Sign(error) => Some(error.to_string()),
             Self::Denied { detail } | Self::Status { detail, .. } => Some(detail.clone()),
-            Self::NoCredentials | Self::NotFound => None,
+            Self::Key(error) => error.detail(),
+            Self::NotFound => None,
         }
     }
 }

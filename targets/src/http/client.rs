@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use reqwest::dns::Resolve;
 use reqwest::redirect;
 use url::Url;
 
@@ -101,9 +102,13 @@ impl HttpClients {
 }
 
 fn build(options: &HttpOptions, reach: Reach) -> Result<reqwest::Client, TargetError> {
+    resolving(options, GuardedResolver::new(Arc::new(options.policy.clone()), reach))
+}
+
+fn resolving(options: &HttpOptions, resolver: impl Resolve + 'static) -> Result<reqwest::Client, TargetError> {
     reqwest::Client::builder()
         .user_agent(USER_AGENT)
-        .dns_resolver(GuardedResolver::new(Arc::new(options.policy.clone()), reach))
+        .dns_resolver(resolver)
         .redirect(redirect::Policy::none())
         .referer(false)
         .no_proxy()
@@ -129,5 +134,100 @@ impl Default for HttpOptions {
             pool_idle: Duration::from_secs(60),
             pool_max_idle_per_host: 256,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::io::{ErrorKind, Read, Write};
+    use std::net::{SocketAddr, TcpListener};
+
+    use parking_lot::Mutex;
+    use reqwest::dns::{Addrs, Name, Resolving};
+
+    use super::*;
+    use crate::http::endpoint::send_error;
+
+    /// For an answer, which comes at once or never.
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    /// A name server of an attacker's: each question has another answer.
+    #[derive(Clone, Default)]
+    struct Rebinding(Arc<Mutex<VecDeque<Vec<SocketAddr>>>>);
+
+    impl Resolve for Rebinding {
+        fn resolve(&self, _: Name) -> Resolving {
+            let answer = self.0.lock().pop_front().expect("no question more than there are connections");
+            Box::pin(async move { Ok(Box::new(answer.into_iter()) as Addrs) })
+        }
+    }
+
+    struct World {
+        names: Rebinding,
+        client: reqwest::Client,
+        /// Stands for an address that the policy permits: a public one would be somebody's.
+        permitted: SocketAddr,
+        private: SocketAddr,
+        /// At the private address.
+        listener: TcpListener,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let server = TcpListener::bind("127.0.0.1:0").unwrap();
+            let listener = TcpListener::bind("127.0.0.2:0").unwrap();
+            listener.set_nonblocking(true).unwrap();
+            let (permitted, private) = (server.local_addr().unwrap(), listener.local_addr().unwrap());
+            std::thread::spawn(move || {
+                for mut connection in server.incoming().flatten() {
+                    let _ = connection.read(&mut [0; 1024]);
+                    let _ =
+                        connection.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}");
+                }
+            });
+            let policy = AddressPolicy { allowed: vec!["127.0.0.1/32".parse().unwrap()] };
+            let names = Rebinding::default();
+            let resolver = GuardedResolver::over(names.clone(), Arc::new(policy.clone()), Reach::Listed);
+            let client = resolving(&HttpOptions { policy, ..HttpOptions::default() }, resolver).unwrap();
+            Self { names, client, permitted, private, listener }
+        }
+
+        /// Asks for a document while the name leads there.
+        async fn get(&self, addresses: &[SocketAddr]) -> Result<u16, TargetError> {
+            self.names.0.lock().push_back(addresses.to_vec());
+            let asked = self.client.get("http://issuer.example/document").timeout(PATIENCE);
+            let answer = asked.send().await.map_err(send_error)?;
+            let status = answer.status().as_u16();
+            assert_eq!(answer.text().await.unwrap(), "{}");
+            Ok(status)
+        }
+
+        fn assert_private_is_untouched(&self) {
+            assert_eq!(self.listener.accept().map(drop).map_err(|error| error.kind()), Err(ErrorKind::WouldBlock));
+            assert!(self.names.0.lock().is_empty(), "each connection is one question, and goes where its answer said");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_rebound_to_a_private_address_is_refused() {
+        let world = World::new();
+        for _ in 0..2 {
+            assert_eq!(world.get(&[world.permitted]).await.unwrap(), 200);
+            let refused = world.get(&[world.private]).await;
+            assert!(matches!(refused, Err(TargetError::AddressRefused { .. })), "{refused:?}");
+        }
+        world.assert_private_is_untouched();
+    }
+
+    #[tokio::test]
+    async fn of_a_name_with_several_addresses_only_those_that_are_permitted_are_tried() {
+        let world = World::new();
+        assert_eq!(world.get(&[world.private, world.permitted]).await.unwrap(), 200);
+        // Where none of those answers, the others are no way out.
+        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let error = world.get(&[free, world.private]).await;
+        assert!(matches!(error, Err(TargetError::Unreachable { .. })), "{error:?}");
+        world.assert_private_is_untouched();
     }
 }

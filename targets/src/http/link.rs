@@ -39,7 +39,9 @@ impl HttpLink {
         sink: Arc<dyn LinkSink>,
     ) -> Result<(Arc<dyn Link>, Welcome), TargetError> {
         let fresh = Session::new(Arc::clone(endpoint), None, None, Arc::clone(&sink))?;
-        let answer = fresh.send(handshake::initialize(hello)?, None).await?;
+        let passed = hello.beside();
+        let passed = passed.as_deref();
+        let answer = fresh.send(handshake::initialize(hello)?, passed).await?;
         let id: Option<Box<str>> = match answer.headers().get(&SESSION_ID) {
             None => None,
             Some(value) => match value.to_str() {
@@ -50,10 +52,10 @@ impl HttpLink {
         // From here on the target may hold a session, which must not be left behind.
         let early = Session::new(Arc::clone(endpoint), id.as_deref(), None, Arc::clone(&sink))?;
         let begun = async {
-            let reply = early.answer(answer, handshake::INITIALIZE_ID, None).await?;
+            let reply = early.answer(answer, handshake::INITIALIZE_ID, passed).await?;
             let welcome = handshake::welcome(reply.response, STREAMABLE_HTTP)?;
             let session = Session::new(Arc::clone(endpoint), id.as_deref(), Some(welcome.revision), sink)?;
-            session.post(handshake::initialized(), None).await?;
+            session.post(handshake::initialized(), passed).await?;
             Ok((session, welcome))
         };
         match begun.await {
@@ -77,22 +79,6 @@ impl HttpLink {
     fn of(session: Session) -> Self {
         Self { session: Arc::new(session), listener: Listener::default() }
     }
-
-    async fn send(
-        &self,
-        id: i64,
-        body: Bytes,
-        passed: Option<&Passed>,
-        deadline: Instant,
-    ) -> Result<CallReply, TargetError> {
-        self.session.check_open()?;
-        until(deadline, async {
-            self.listener.answered().await;
-            let answer = self.session.send(body, passed).await?;
-            self.session.answer(answer, id, passed).await
-        })
-        .await
-    }
 }
 
 /// Runs `work` until the deadline.
@@ -110,18 +96,21 @@ pub(crate) async fn until<T>(
 
 #[async_trait]
 impl Link for HttpLink {
-    async fn call(&self, id: i64, body: Bytes, deadline: Instant) -> Result<CallReply, TargetError> {
-        self.send(id, body, None, deadline).await
-    }
-
     async fn call_with(
         &self,
         id: i64,
         body: Bytes,
-        passed: &Arc<Passed>,
+        passed: Option<&Arc<Passed>>,
         deadline: Instant,
     ) -> Result<CallReply, TargetError> {
-        self.send(id, body, Some(passed), deadline).await
+        self.session.check_open()?;
+        until(deadline, async {
+            self.listener.answered().await;
+            let passed = passed.map(|passed| &**passed);
+            let answer = self.session.send(body, passed).await?;
+            self.session.answer(answer, id, passed).await
+        })
+        .await
     }
 
     async fn resume(&self, id: i64, last_event_id: &str, deadline: Instant) -> Result<CallReply, TargetError> {
@@ -129,14 +118,9 @@ impl Link for HttpLink {
         until(deadline, self.session.resume(last_event_id, id)).await
     }
 
-    async fn post(&self, body: Bytes, deadline: Instant) -> Result<(), TargetError> {
+    async fn post_with(&self, body: Bytes, passed: Option<&Arc<Passed>>, deadline: Instant) -> Result<(), TargetError> {
         self.session.check_open()?;
-        until(deadline, self.session.post(body, None)).await
-    }
-
-    async fn post_with(&self, body: Bytes, passed: &Arc<Passed>, deadline: Instant) -> Result<(), TargetError> {
-        self.session.check_open()?;
-        until(deadline, self.session.post(body, Some(passed))).await
+        until(deadline, self.session.post(body, passed.map(|passed| &**passed))).await
     }
 
     fn listen(&self, listening: Listening) {

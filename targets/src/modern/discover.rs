@@ -74,7 +74,8 @@ fn discover(hello: &Hello) -> ModernRequest {
         progress_token: None,
     };
     let params = envelope::write(None, &hop);
-    ModernRequest { method: DISCOVER.into(), params, name: None, param_headers: Vec::new(), passed: None }
+    let passed = hello.beside();
+    ModernRequest { method: DISCOVER.into(), params, name: None, param_headers: Vec::new(), passed }
 }
 
 /// What a response says; none where the target wants to be asked again, in a revision that both speak. `again` is true

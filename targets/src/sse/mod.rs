@@ -21,7 +21,7 @@ use crate::handshake;
 use crate::http::endpoint::{BodyKind, Endpoint, body_kind, refusal};
 use crate::http::events::{Events, StreamEnd};
 use crate::http::link::until;
-use crate::link::{CallReply, Hello, Link, LinkSink, Listening, SavedLink, Welcome};
+use crate::link::{CallReply, Hello, Link, LinkSink, Welcome};
 use crate::passed::Passed;
 use crate::pending::Pending;
 
@@ -72,13 +72,16 @@ impl SseLink {
         };
         // The whole of `open` is bounded by its caller.
         let far = Instant::now() + endpoint.limits.initialize;
-        let reply = link.call(handshake::INITIALIZE_ID, handshake::initialize(hello)?, far).await?;
+        let passed = hello.beside();
+        let body = handshake::initialize(hello)?;
+        let reply = link.call_with(handshake::INITIALIZE_ID, body, passed.as_ref(), far).await?;
         let welcome = handshake::welcome(reply.response, "sse")?;
-        link.post(handshake::initialized(), far).await?;
+        link.post_with(handshake::initialized(), passed.as_ref(), far).await?;
         Ok((Arc::new(link), welcome))
     }
 
-    async fn send(&self, body: Bytes, passed: Option<&Passed>) -> Result<(), TargetError> {
+    async fn send(&self, body: Bytes, passed: Option<&Arc<Passed>>) -> Result<(), TargetError> {
+        let passed = passed.map(|passed| &**passed);
         let answer = self.endpoint.post(&self.post_url, self.post_headers.clone(), body, passed).await?;
         match answer.status() {
             status if status.is_success() => {
@@ -89,22 +92,6 @@ impl SseLink {
             http::StatusCode::NOT_FOUND => Err(TargetError::SessionGone),
             _ => Err(refusal(answer).await.0),
         }
-    }
-
-    async fn ask(
-        &self,
-        id: i64,
-        body: Bytes,
-        passed: Option<&Passed>,
-        deadline: Instant,
-    ) -> Result<CallReply, TargetError> {
-        let mut waiting = self.pending.register(id)?;
-        let started = tokio::time::Instant::now();
-        if let Err(error) = until(deadline, self.send(body, passed)).await {
-            // The response may have come although the POST's own answer did not.
-            return waiting.try_outcome().unwrap_or(Err(error));
-        }
-        waiting.outcome(started, tokio::time::Instant::from_std(deadline)).await
     }
 }
 
@@ -130,38 +117,29 @@ async fn post_url(sse_url: &Url, events: &mut Events) -> Result<Url, TargetError
 
 #[async_trait]
 impl Link for SseLink {
-    async fn call(&self, id: i64, body: Bytes, deadline: Instant) -> Result<CallReply, TargetError> {
-        self.ask(id, body, None, deadline).await
-    }
-
     async fn call_with(
         &self,
         id: i64,
         body: Bytes,
-        passed: &Arc<Passed>,
+        passed: Option<&Arc<Passed>>,
         deadline: Instant,
     ) -> Result<CallReply, TargetError> {
-        self.ask(id, body, Some(passed), deadline).await
+        let mut waiting = self.pending.register(id)?;
+        let started = tokio::time::Instant::now();
+        if let Err(error) = until(deadline, self.send(body, passed)).await {
+            // The response may have come although the POST's own answer did not.
+            return waiting.try_outcome().unwrap_or(Err(error));
+        }
+        waiting.outcome(started, tokio::time::Instant::from_std(deadline)).await
     }
 
     async fn resume(&self, _id: i64, _last_event_id: &str, _deadline: Instant) -> Result<CallReply, TargetError> {
         Err(TargetError::OutcomeUnknown { detail: "http+sse streams cannot be resumed".into() })
     }
 
-    async fn post(&self, body: Bytes, deadline: Instant) -> Result<(), TargetError> {
+    async fn post_with(&self, body: Bytes, passed: Option<&Arc<Passed>>, deadline: Instant) -> Result<(), TargetError> {
         self.pending.check_open()?;
-        until(deadline, self.send(body, None)).await
-    }
-
-    async fn post_with(&self, body: Bytes, passed: &Arc<Passed>, deadline: Instant) -> Result<(), TargetError> {
-        self.pending.check_open()?;
-        until(deadline, self.send(body, Some(passed))).await
-    }
-
-    fn listen(&self, _listening: Listening) {}
-
-    fn save(&self) -> Option<SavedLink> {
-        None
+        until(deadline, self.send(body, passed)).await
     }
 
     async fn close(&self) {

@@ -1,5 +1,6 @@
 //! A process of one session's own as a [`Link`].
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -7,13 +8,20 @@ use bytes::Bytes;
 
 use super::connection::Connection;
 use crate::error::TargetError;
-use crate::link::{CallReply, Link, Listening, SavedLink};
+use crate::link::{CallReply, Link};
+use crate::passed::Passed;
 
 pub(super) struct StdioLink(pub(super) Connection);
 
 #[async_trait]
 impl Link for StdioLink {
-    async fn call(&self, id: i64, body: Bytes, deadline: Instant) -> Result<CallReply, TargetError> {
+    async fn call_with(
+        &self,
+        id: i64,
+        body: Bytes,
+        _passed: Option<&Arc<Passed>>,
+        deadline: Instant,
+    ) -> Result<CallReply, TargetError> {
         self.0.call(id, body, deadline).await
     }
 
@@ -21,14 +29,13 @@ impl Link for StdioLink {
         Err(TargetError::OutcomeUnknown { detail: "the process of an earlier call is gone".into() })
     }
 
-    async fn post(&self, body: Bytes, deadline: Instant) -> Result<(), TargetError> {
+    async fn post_with(
+        &self,
+        body: Bytes,
+        _passed: Option<&Arc<Passed>>,
+        deadline: Instant,
+    ) -> Result<(), TargetError> {
         self.0.post(body, deadline).await
-    }
-
-    fn listen(&self, _listening: Listening) {}
-
-    fn save(&self) -> Option<SavedLink> {
-        None
     }
 
     async fn close(&self) {

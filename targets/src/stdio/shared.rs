@@ -14,7 +14,8 @@ use super::connection::Connection;
 use super::mux::{ANSWERS, LinkKey, Mux, QUEUE};
 use crate::error::TargetError;
 use crate::http::link::until;
-use crate::link::{CallReply, Hello, Link, LinkEvent, LinkSink, Listening, SavedLink, Welcome};
+use crate::link::{CallReply, Hello, Link, LinkEvent, LinkSink, Welcome};
+use crate::passed::Passed;
 
 /// For answers that the gateway gives a process by itself.
 const ANSWER_TIME: Duration = Duration::from_secs(30);
@@ -158,7 +159,13 @@ impl SharedLink {
 
 #[async_trait]
 impl Link for SharedLink {
-    async fn call(&self, id: i64, body: Bytes, deadline: Instant) -> Result<CallReply, TargetError> {
+    async fn call_with(
+        &self,
+        id: i64,
+        body: Bytes,
+        _passed: Option<&Arc<Passed>>,
+        deadline: Instant,
+    ) -> Result<CallReply, TargetError> {
         self.check_attached()?;
         until(deadline, self.run(id, &body, deadline)).await
     }
@@ -167,7 +174,12 @@ impl Link for SharedLink {
         Err(TargetError::OutcomeUnknown { detail: "the process of an earlier call is gone".into() })
     }
 
-    async fn post(&self, body: Bytes, deadline: Instant) -> Result<(), TargetError> {
+    async fn post_with(
+        &self,
+        body: Bytes,
+        _passed: Option<&Arc<Passed>>,
+        deadline: Instant,
+    ) -> Result<(), TargetError> {
         self.check_attached()?;
         let Running { connection, mux, .. } = &self.running;
         let body = match Message::parse(&body) {
@@ -198,12 +210,6 @@ impl Link for SharedLink {
             }
         };
         connection.post(body, deadline).await
-    }
-
-    fn listen(&self, _listening: Listening) {}
-
-    fn save(&self) -> Option<SavedLink> {
-        None
     }
 
     /// The process stays for the other sessions.

@@ -83,40 +83,6 @@ impl TaskLink {
         Sent::Same
     }
 
-    async fn send(
-        &self,
-        id: i64,
-        body: Bytes,
-        passed: Option<&Arc<Passed>>,
-        deadline: Instant,
-    ) -> Result<CallReply, TargetError> {
-        match self.sent(&body, deadline) {
-            Sent::Same => self.ask(id, body, passed, deadline).await,
-            Sent::Task(body) => {
-                let reply = self.ask(id, body, passed, deadline).await?;
-                self.follow(id, reply, passed, deadline).await
-            }
-            Sent::Watched { task, params } => {
-                let place = Place { task, request: None, event: None, watched: true };
-                self.sink.running.begin(id, &place);
-                self.result(id, place, &params, None, passed, deadline).await
-            }
-        }
-    }
-
-    async fn ask(
-        &self,
-        id: i64,
-        body: Bytes,
-        passed: Option<&Arc<Passed>>,
-        deadline: Instant,
-    ) -> Result<CallReply, TargetError> {
-        match passed {
-            Some(passed) => self.link.call_with(id, body, passed, deadline).await,
-            None => self.link.call(id, body, deadline).await,
-        }
-    }
-
     /// From the answer to the call to that of the tool. A target may answer at once.
     async fn follow(
         &self,
@@ -161,7 +127,7 @@ impl TaskLink {
                     let id = own_id();
                     self.sink.running.ask(call, id);
                     let body = jsonrpc::request(&RequestId::integer(id), RESULT, Some(params));
-                    self.ask(id, body, passed, deadline).await
+                    self.link.call_with(id, body, passed, deadline).await
                 }
             };
             tries += 1;
@@ -192,7 +158,7 @@ impl TaskLink {
         let id = own_id();
         self.sink.running.ask(call, id);
         let body = jsonrpc::request(&RequestId::integer(id), "tasks/get", Some(&tasks::params(task)));
-        let shown = self.ask(id, body, passed, deadline).await;
+        let shown = self.link.call_with(id, body, passed, deadline).await;
         let words = match shown {
             Ok(CallReply { response: Response { body: ResponseBody::Result(shown), .. }, .. }) => tasks::words(&shown),
             _ => None,
@@ -233,18 +199,25 @@ impl TaskLink {
 
 #[async_trait]
 impl Link for TaskLink {
-    async fn call(&self, id: i64, body: Bytes, deadline: Instant) -> Result<CallReply, TargetError> {
-        self.send(id, body, None, deadline).await
-    }
-
     async fn call_with(
         &self,
         id: i64,
         body: Bytes,
-        passed: &Arc<Passed>,
+        passed: Option<&Arc<Passed>>,
         deadline: Instant,
     ) -> Result<CallReply, TargetError> {
-        self.send(id, body, Some(passed), deadline).await
+        match self.sent(&body, deadline) {
+            Sent::Same => self.link.call_with(id, body, passed, deadline).await,
+            Sent::Task(body) => {
+                let reply = self.link.call_with(id, body, passed, deadline).await?;
+                self.follow(id, reply, passed, deadline).await
+            }
+            Sent::Watched { task, params } => {
+                let place = Place { task, request: None, event: None, watched: true };
+                self.sink.running.begin(id, &place);
+                self.result(id, place, &params, None, passed, deadline).await
+            }
+        }
     }
 
     async fn resume(&self, id: i64, last_event_id: &str, deadline: Instant) -> Result<CallReply, TargetError> {
@@ -261,20 +234,15 @@ impl Link for TaskLink {
         }
     }
 
-    async fn post(&self, body: Bytes, deadline: Instant) -> Result<(), TargetError> {
+    async fn post_with(&self, body: Bytes, passed: Option<&Arc<Passed>>, deadline: Instant) -> Result<(), TargetError> {
         match self.cancelled(&body) {
             Some(Cancelled::Task(task)) => {
                 self.cancel(&task, deadline).await;
                 Ok(())
             }
-            Some(Cancelled::Request(body)) => self.link.post(body, deadline).await,
-            None => self.link.post(body, deadline).await,
+            Some(Cancelled::Request(body)) => self.link.post_with(body, passed, deadline).await,
+            None => self.link.post_with(body, passed, deadline).await,
         }
-    }
-
-    async fn post_with(&self, body: Bytes, passed: &Arc<Passed>, deadline: Instant) -> Result<(), TargetError> {
-        // Only answers have anything beside them, and an answer cancels nothing.
-        self.link.post_with(body, passed, deadline).await
     }
 
     fn listen(&self, listening: Listening) {

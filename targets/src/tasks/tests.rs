@@ -10,7 +10,8 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::*;
 use crate::error::TargetError;
-use crate::link::{CallReply, LinkEvent, Listening, Origin, SavedLink, SinkClosed};
+use crate::link::{CallReply, LinkEvent, Origin, SinkClosed};
+use crate::passed::Passed;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -41,7 +42,13 @@ impl Scripted {
 
 #[async_trait]
 impl Link for Scripted {
-    async fn call(&self, id: i64, body: Bytes, _: Instant) -> Result<CallReply, TargetError> {
+    async fn call_with(
+        &self,
+        id: i64,
+        body: Bytes,
+        _: Option<&Arc<Passed>>,
+        _: Instant,
+    ) -> Result<CallReply, TargetError> {
         self.ask(id, serde_json::from_slice(&body).unwrap()).await
     }
 
@@ -49,14 +56,8 @@ impl Link for Scripted {
         self.ask(id, json!({"after": last_event_id})).await
     }
 
-    async fn post(&self, body: Bytes, _: Instant) -> Result<(), TargetError> {
+    async fn post_with(&self, body: Bytes, _: Option<&Arc<Passed>>, _: Instant) -> Result<(), TargetError> {
         self.ask(0, serde_json::from_slice(&body).unwrap()).await.map(drop)
-    }
-
-    fn listen(&self, _: Listening) {}
-
-    fn save(&self) -> Option<SavedLink> {
-        None
     }
 
     async fn close(&self) {}

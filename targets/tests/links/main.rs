@@ -12,6 +12,7 @@ mod modern_link;
 mod modern_stdio;
 mod passed;
 mod resume;
+mod roles;
 mod shared;
 mod stdio;
 mod streamable;

@@ -32,13 +32,13 @@ async fn a_stream_that_breaks_is_resumed_with_what_passed() {
         _ => sse(vec![event("p-2", &result(&1.into(), "resumed"))]),
     });
     let (link, _sink) = open(&server, "mcp", Transport::StreamableHttp).await;
-    let reply = link.call_with(1, request(1, "tools/call"), &passed(), in_secs(10)).await.unwrap();
+    let reply = link.call_with(1, request(1, "tools/call"), Some(&passed()), in_secs(10)).await.unwrap();
     assert_eq!(text(&reply), "resumed");
     let (call, get) = (server.seen("POST").pop().unwrap(), server.seen("GET").pop().unwrap());
     for seen in [call, get] {
         assert_eq!((seen.header("x-tenant"), &*seen.path), (Some("a"), "/mcp?region=eu"), "{seen:?}");
     }
-    link.post_with(request(2, "answer"), &passed(), in_secs(10)).await.unwrap();
+    link.post_with(request(2, "answer"), Some(&passed()), in_secs(10)).await.unwrap();
     assert_eq!(server.seen("POST").pop().unwrap().header("x-tenant"), Some("a"));
     link.close().await;
     assert_eq!(server.seen("DELETE").pop().unwrap().header("x-tenant"), None);
@@ -49,13 +49,13 @@ async fn http_sse_has_room_for_it() {
     let server = old_server("/messages?sessionId=7", |seen| Some(vec![result(seen.id(), "done")]));
     let (link, _sink) = open(&server, "sse", Transport::Sse).await;
     let passed = passed();
-    let reply = link.call_with(1, request(1, "tools/call"), &passed, in_secs(10)).await.unwrap();
+    let reply = link.call_with(1, request(1, "tools/call"), Some(&passed), in_secs(10)).await.unwrap();
     assert_eq!(text(&reply), "done");
     assert_eq!(passed.take_answered().unwrap()["x-trace"], "accepted");
     let call = server.seen("POST").pop().unwrap();
     assert_eq!((call.header("x-tenant"), &*call.path), (Some("a"), "/messages?sessionId=7&region=eu"));
     assert_eq!(server.seen("GET")[0].path, "/sse");
-    link.post_with(request(2, "answer"), &passed, in_secs(10)).await.unwrap();
+    link.post_with(request(2, "answer"), Some(&passed), in_secs(10)).await.unwrap();
     assert_eq!(server.seen("POST").pop().unwrap().header("x-tenant"), Some("a"));
 }
 
@@ -65,7 +65,7 @@ async fn a_target_that_names_nothing_gets_nothing() {
     let server = Server::mcp(|seen| HttpResponse::Ok().insert_header(("x-trace", "t")).json(result(seen.id(), "done")));
     let (link, _sink) = server.open().await;
     let passed = passed();
-    link.call_with(1, request(1, "tools/call"), &passed, in_secs(10)).await.unwrap();
+    link.call_with(1, request(1, "tools/call"), Some(&passed), in_secs(10)).await.unwrap();
     let call = server.seen("POST").pop().unwrap();
     assert_eq!((call.header("x-tenant"), &*call.path), (None, "/mcp"));
     assert_eq!(passed.take_answered(), None);

@@ -26,6 +26,8 @@ pub struct Seen {
     pub path: String,
     pub headers: Vec<(String, String)>,
     pub body: Value,
+    /// The same as it came.
+    pub text: String,
     pub at: Instant,
 }
 
@@ -70,6 +72,7 @@ impl Server {
                             .map(|(name, value)| (name.to_string(), value.to_str().unwrap_or("").to_owned()))
                             .collect(),
                         body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+                        text: String::from_utf8_lossy(&body).into_owned(),
                         at: Instant::now(),
                     };
                     log.lock().push(one.clone());
@@ -194,6 +197,7 @@ pub fn hello() -> Hello {
         revision: Revision::LATEST_LEGACY,
         capabilities: RawJson::EMPTY_OBJECT,
         client_info: RawJson::parse(r#"{"name":"test","version":"0"}"#).unwrap(),
+        via: None,
     }
 }
 

@@ -1,11 +1,13 @@
 """The second part of boto3's life with a control plane: targets."""
 
 import json
+import os
+import urllib.request
 
 import boto3
 import life
 from boto3_gateways import Gateways
-from life import ACCOUNT, gone, mcp_server, refused, same_members, settled
+from life import ACCOUNT, ROLE, gone, mcp_server, refused, same_members, settled
 from python_host import need
 
 TOOL = {"name": "sg_echo", "description": "Gives back what it got", "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}}}}
@@ -54,6 +56,19 @@ class Targets(Gateways):
         s3.create_bucket(Bucket="schemas")
         s3.put_object(Bucket="schemas", Key="ferry/tools.json", Body=json.dumps({"tools": [TOOL]}).encode())
         self.stored = self.schema_target("stored", {"s3": {"uri": "s3://schemas/ferry/tools.json", "bucketOwnerAccountId": ACCOUNT}})
+
+    def check_schema_was_fetched_as_the_role_of_the_gateway(self):
+        with urllib.request.urlopen(f"{os.environ['AWS_ENDPOINT_URL']}/moto-api/data.json") as answer:
+            assumed = json.load(answer)["sts"]["AssumedRole"]
+        found = [(role["role_arn"], role["session_name"]) for role in assumed]
+        need(found == [(ROLE, f"sessiongate-{self.id}")], found)
+
+    def check_role_that_is_not_listed_is_refused(self):
+        elsewhere = ROLE.replace(ACCOUNT, "999999999999")
+        with refused(self.errors.ValidationException, "roleArn", "aws.roles") as met:
+            self.control.update_gateway(gatewayIdentifier=self.id, **{**self.members, "roleArn": elsewhere})
+        need([field["name"] for field in met.value.response["fieldList"]] == ["roleArn"], met.value.response)
+        need(self.control.get_gateway(gatewayIdentifier=self.id)["roleArn"] == ROLE, "it has the role")
 
     def check_schema_that_cannot_be_had_fails_and_says_why(self):
         boto3.client("s3").put_object(Bucket="schemas", Key="broken.json", Body=b"{")

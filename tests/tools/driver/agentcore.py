@@ -28,7 +28,8 @@ def configuration(folder, moto, quotas):
         "listen": "127.0.0.1:0",
         "data_dir": str(folder / "data"),
         "allow_private_networks": ["127.0.0.0/8"],
-        "endpoints": {f"cognito-idp.{REGION}.amazonaws.com": moto, "s3": moto},
+        "endpoints": {f"cognito-idp.{REGION}.amazonaws.com": moto, "s3": moto, "sts": moto},
+        "aws": {"region": REGION, "roles": {f"arn:aws:iam::{ACCOUNT}:role/*": "assume"}},
         "control": {
             "listen": "127.0.0.1:0",
             "account": ACCOUNT,

@@ -11,6 +11,8 @@ use sessiongate_targets::{CallReply, Hello, LinkEvent, Listening, SavedLink, Tar
 
 use crate::catalogue::Snapshot;
 use crate::error::SessionError;
+use crate::habits::Habits;
+use crate::settings::GatewaySettings;
 
 /// A request of the client while it runs. Assigned by the shell, never reused within a session's life in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -28,8 +30,12 @@ pub struct Generation(pub u32);
 pub struct Env<'a> {
     /// Now.
     pub now: Timestamp,
+    /// The gateway's settings: a session follows some of them at once.
+    pub settings: &'a GatewaySettings,
     /// What the gateway publishes.
     pub catalogue: &'a Snapshot,
+    /// What tools do.
+    pub habits: &'a Habits,
     /// Seals list cursors.
     pub sealer: &'a Sealer,
 }
@@ -59,6 +65,8 @@ pub enum Input {
     },
     /// The call has been quiet for so long that its answer becomes a stream, for keep-alives and resumption.
     UpgradeDue(CallId),
+    /// The call has no answer after [`super::LINGERS`].
+    Lingers(CallId),
     /// Nobody waits for the answer of a call any more. Not a cancellation (2025-11-25, transports).
     ReplyGone(CallId),
     /// A connection wants a stream: a new standing one, or the rest of the one that the event id names.
@@ -120,6 +128,8 @@ pub enum Input {
         /// How it went.
         result: Result<(), TargetError>,
     },
+    /// The gateway's settings are others: see [`Env::settings`].
+    SettingsChanged,
     /// The published catalogue is another one.
     CatalogueChanged,
     /// A target was changed or removed in the configuration: its downstream session ends.
@@ -323,6 +333,8 @@ pub struct CallSummary {
     pub outcome: &'static str,
     /// When it began.
     pub started: Timestamp,
+    /// It went as one of a tool that answers at once, or it did not; none where that does not matter.
+    pub quick: Option<bool>,
 }
 
 /// What came of one input.

@@ -119,6 +119,11 @@ impl LinkState {
         matches!(self.phase, Phase::Open { .. })
     }
 
+    /// It is open, and what the target says outside calls is not heard, though there may be something.
+    pub(super) fn is_unheard(&self) -> bool {
+        self.is_open() && !self.listening && !self.modern
+    }
+
     /// The session may leave memory without losing this link.
     pub(super) fn may_be_stored(&self) -> bool {
         match &self.phase {
@@ -233,8 +238,9 @@ impl SessionCore {
     fn hello(&self) -> Hello {
         Hello {
             revision: Revision::LATEST_LEGACY,
-            capabilities: capabilities::downstream_capabilities(&self.facts.capabilities, self.facts.revision),
+            capabilities: capabilities::downstream_capabilities(&self.askable(), self.facts.revision),
             client_info: self.facts.client_info.clone(),
+            via: self.facts.via.clone(),
         }
     }
 

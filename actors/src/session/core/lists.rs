@@ -10,7 +10,7 @@ use sessiongate_protocol::{RawJson, ResponseBody, jsonrpc, names};
 
 use super::replies::Failure;
 use super::{CallKind, Env, Outgoing, SessionCore, Step, object_with};
-use crate::catalogue::{Route, tool_with_tasks};
+use crate::catalogue::{Route, readable, tool_with_tasks};
 
 /// Where a page of a list comes from.
 pub(super) enum Planned {
@@ -109,9 +109,11 @@ impl SessionCore {
     ) -> Result<RawJson, serde_json::Error> {
         let members = Members::of(result)?;
         let items: Vec<RawJson> = match members.get(list.member()) {
-            Some(items) => serde_json::from_str(items.get())?,
+            Some(items) => serde_json::from_str::<Vec<RawJson>>(items.get())?,
             None => Vec::new(),
         };
+        let items: Vec<RawJson> =
+            items.into_iter().filter_map(|item| self.live_item(list, target, &item, env)).collect();
         let items: Vec<RawJson> = match list {
             ListKind::Tools => {
                 let can = env.catalogue.capabilities_of(target);
@@ -139,6 +141,24 @@ impl SessionCore {
             None => self.next_live_cursor(list, Some(target), env),
         };
         Ok(page_body(list, items.iter().map(RawJson::as_str), next))
+    }
+
+    /// An item of a page as it may be shown: one that clients could not read would take the page with it, and a resource that the
+    /// catalogue has of another target is that one's.
+    fn live_item(&self, list: ListKind, target: &Arc<str>, item: &RawJson, env: &Env<'_>) -> Option<RawJson> {
+        let item = match readable(list, item) {
+            Ok(item) => item.into_owned(),
+            Err(fault) => {
+                tracing::warn!(target_name = &**target, list = list.method(), %fault, "an item of a list is left out");
+                return None;
+            }
+        };
+        if matches!(list, ListKind::Resources | ListKind::ResourceTemplates) {
+            let key = Members::of(&item).ok()?.get_str(list.key())?.into_owned();
+            let owner = env.catalogue.route_listed(list, &key);
+            return owner.is_none_or(|owner| owner.target == *target).then_some(item);
+        }
+        Some(item)
     }
 
     fn exposed_item(

@@ -8,7 +8,9 @@
 
 mod answers;
 mod downstream;
+mod followed;
 mod io;
+mod lingering;
 mod links;
 mod lists;
 mod mentions;
@@ -38,9 +40,11 @@ use sessiongate_protocol::{RawJson, RequestId, Revision, StreamId};
 use sessiongate_storage::{Batch, Timestamp};
 
 pub use io::{Answer, CallId, CallSummary, ConnId, Effect, EndReason, Env, Generation, Input, Step};
+pub use lingering::{LINGERS, habit_of};
 pub use record::{Record, SessionFacts};
 pub use view::SessionView;
 
+use self::followed::{Followed, fitting};
 use self::links::LinkState;
 use self::mentions::Mentions;
 use self::questions::Question;
@@ -56,6 +60,7 @@ const ACCEPTED: u8 = u8::MAX;
 /// One client session: what it is, what runs in it, what waits in it.
 pub struct SessionCore {
     settings: Arc<GatewaySettings>,
+    current: Followed,
     facts: SessionFacts,
     expires: Timestamp,
     last_activity: Timestamp,
@@ -122,6 +127,10 @@ struct Call {
     last_event: Option<Box<str>>,
     started: Timestamp,
     deadline: Timestamp,
+    /// Its target is heard outside the call, too.
+    lingers: bool,
+    /// The target asked something there.
+    asked_apart: bool,
 }
 
 /// What is needed to send a request downstream.
@@ -179,16 +188,6 @@ struct Queued {
     question: Option<u64>,
 }
 
-/// A session of the gateway's own, which carries the requests of modern clients, has times and bounds of its own.
-fn fitting(settings: Arc<GatewaySettings>, facts: &SessionFacts) -> Arc<GatewaySettings> {
-    let sessions = match (facts.conversation, facts.transient) {
-        (_, true) => settings.sessions.for_connection(),
-        (true, false) => settings.sessions.for_conversation(),
-        (false, false) => return settings,
-    };
-    Arc::new(GatewaySettings { sessions, ..(*settings).clone() })
-}
-
 // === impl SessionCore ===
 
 impl SessionCore {
@@ -206,6 +205,7 @@ impl SessionCore {
         Self {
             last_activity: facts.created,
             expires,
+            current: Followed::of(&settings, &facts),
             settings,
             facts,
             initialized: false,
@@ -241,6 +241,7 @@ impl SessionCore {
             self.refuse_after_end(input, &mut step);
             return step;
         }
+        self.follow(env, &mut step);
         // The end of a call or of a connection counts as well: until then it was activity.
         if matches!(
             input,
@@ -264,6 +265,7 @@ impl SessionCore {
             Input::UpgradeDue(call) => {
                 self.upgrade(call, env, &mut step);
             }
+            Input::Lingers(call) => self.on_lingering(call, &mut step),
             Input::ReplyGone(id) => {
                 if let Some(call) = self.calls.get_mut(&id)
                     && call.reply == Reply::Waiting
@@ -284,24 +286,13 @@ impl SessionCore {
             Input::Link { target, generation, event } => self.on_link_event(&target, generation, event, env, &mut step),
             Input::CallDone { call, generation, result } => self.on_call_done(call, generation, result, env, &mut step),
             Input::AnswerPosted { question, result } => self.on_answer_posted(question, result, env, &mut step),
+            Input::SettingsChanged => {}
             Input::CatalogueChanged => self.on_catalogue_changed(env, &mut step),
             Input::TargetReplaced { target } => self.on_target_replaced(&target, env, &mut step),
             Input::Tick => self.on_tick(env, &mut step),
             Input::End(reason) => self.end(reason, env, &mut step),
             Input::Passivate => self.on_passivate(&mut step),
-            Input::Disconnect => {
-                // A call that waits for a JSON answer gets a stream, so that the client can fetch the rest from the next
-                // process.
-                let waiting: Vec<CallId> =
-                    self.calls.iter().filter(|(_, call)| call.reply == Reply::Waiting).map(|(id, _)| *id).collect();
-                for call in waiting {
-                    self.upgrade(call, env, &mut step);
-                }
-                for stream in self.streams.attached() {
-                    step.durable.push(Effect::CloseConnection(stream));
-                }
-                self.seen_resources.save(&mut step.batch);
-            }
+            Input::Disconnect => self.disconnect(env, &mut step),
         }
         self.write_record(&mut step);
         self.announce(tick, &mut step);
@@ -400,7 +391,7 @@ impl SessionCore {
         } else {
             self.expires
         };
-        let call = self.calls.values().map(|call| call.deadline).min().unwrap_or(self.expires);
+        let call = self.calls.values().map(|call| self.deadline_of(call)).min().unwrap_or(self.expires);
         let answer = self.questions.values().filter_map(|question| question.retry_at).min().unwrap_or(self.expires);
         let link = self.links.values().filter_map(LinkState::reopens_at).min().unwrap_or(self.expires);
         let again = self.questions.values().filter_map(|question| self.asks_again_at(question)).min();
@@ -425,6 +416,7 @@ impl SessionCore {
         for call in late {
             self.time_out(call, env, step);
         }
+        self.count_lingering(env, step);
         self.post_answers_again(env, step);
         self.reopen_links(env, step);
         self.ask_again(env, step);

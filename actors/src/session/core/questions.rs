@@ -20,6 +20,7 @@ use sessiongate_storage::{Op, Timestamp};
 use sessiongate_targets::TargetError;
 
 use super::downstream::Source;
+use super::followed::NO_STREAM;
 use super::links::LinkState;
 use super::record::QUESTION;
 use super::{CallId, Effect, Env, Generation, SessionCore, Step};
@@ -130,6 +131,9 @@ impl SessionCore {
                 if self.streams.live_standing().is_some() { link.only_call() } else { link.newest_call() }
             }),
         };
+        if let (Source::Standing, Some(call)) = (source, call.and_then(|call| self.calls.get_mut(&call))) {
+            call.asked_apart = true;
+        }
         if call.is_none() && self.facts.conversation {
             // A modern client is asked in the answer to a request of its own, or not at all.
             return refuse(self, codes::INTERNAL_ERROR, "no call runs that the question could belong to", step);
@@ -142,8 +146,8 @@ impl SessionCore {
         };
         let number = self.next_question;
         let stream = call.and_then(|call| self.upgrade(call, env, step));
-        if stream.is_none() && !self.settings.sessions.streaming {
-            return refuse(self, codes::INTERNAL_ERROR, "the client takes no messages while a call runs", step);
+        if stream.is_none() && self.is_out_of_reach(call) {
+            return refuse(self, codes::INTERNAL_ERROR, NO_STREAM, step);
         }
         self.next_question += 1;
         self.dirty |= number.is_multiple_of(super::record::QUESTION_BLOCK);
@@ -397,6 +401,11 @@ impl SessionCore {
         let numbers: Vec<u64> =
             self.questions.iter().filter(|(_, question)| of_call(question)).map(|(number, _)| *number).collect();
         self.dismiss(&numbers, QuestionKind::unanswered, env, step);
+    }
+
+    /// Ends questions that the client cannot be asked any more.
+    pub(super) fn refuse_questions(&mut self, numbers: &[u64], reason: &str, env: &Env<'_>, step: &mut Step) {
+        self.dismiss(numbers, |_| jsonrpc::error_body(codes::INTERNAL_ERROR, reason, None), env, step);
     }
 
     /// Ends questions that nobody will answer, on both sides.

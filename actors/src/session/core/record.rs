@@ -52,6 +52,9 @@ pub struct SessionFacts {
     /// The longest name of a tool or prompt that the client wants to see, in bytes; none takes what the gateway shows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_name_length: Option<u16>,
+    /// Through which gateways the request came that began it. What it asks by itself came through them too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<Box<str>>,
     /// The gateway's own: it carries the requests of a modern client, who has no session.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub conversation: bool,

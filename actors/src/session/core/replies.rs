@@ -90,7 +90,7 @@ impl SessionCore {
     fn fail_with(&mut self, id: CallId, failure: &Failure, detail: &dyn Debug, env: &Env<'_>, step: &mut Step) {
         let Some(call) = self.calls.get(&id) else { return };
         let reference = || Reference::of((&*self.facts.principal, self.facts.created.0, id.0, env.now.0));
-        let told = self.settings.exceptions.tell(&failure.message, failure.reason, reference);
+        let told = self.current.exceptions.tell(&failure.message, failure.reason, reference);
         if let Some(reference) = told.reference {
             tracing::warn!(
                 %reference,
@@ -128,7 +128,8 @@ impl SessionCore {
             }
             Reply::Gone => {}
         }
-        step.now.push(Effect::Finished(Box::new(summary(id, call, outcome))));
+        let quick = self.habit(&call, outcome, env);
+        step.now.push(Effect::Finished(Box::new(summary(id, call, outcome, quick))));
     }
 
     /// Ends a call without an answer, because the client cancelled it.
@@ -140,7 +141,8 @@ impl SessionCore {
             Reply::Stream(stream) => self.finish_stream(stream, step),
             Reply::Gone => {}
         }
-        step.now.push(Effect::Finished(Box::new(summary(id, call, "cancelled"))));
+        let quick = self.habit(&call, "cancelled", env);
+        step.now.push(Effect::Finished(Box::new(summary(id, call, "cancelled", quick))));
     }
 
     fn take_call(&mut self, id: CallId, step: &mut Step) -> Option<Call> {
@@ -151,11 +153,14 @@ impl SessionCore {
         if matches!(call.reply, Reply::Stream(_)) {
             self.unstore_call(id, step);
         }
+        if call.lingers {
+            self.listen_where_wanted(step);
+        }
         Some(call)
     }
 }
 
-fn summary(id: CallId, call: Call, outcome: &'static str) -> CallSummary {
+fn summary(id: CallId, call: Call, outcome: &'static str, quick: Option<bool>) -> CallSummary {
     CallSummary {
         call: id,
         id: call.client_id.to_string(),
@@ -164,5 +169,6 @@ fn summary(id: CallId, call: Call, outcome: &'static str) -> CallSummary {
         name: call.name,
         outcome,
         started: call.started,
+        quick,
     }
 }

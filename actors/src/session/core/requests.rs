@@ -34,7 +34,7 @@ impl SessionCore {
         env: &Env<'_>,
         step: &mut Step,
     ) {
-        let sse = sse && self.settings.sessions.streaming;
+        let sse = sse && self.current.streaming;
         let limit = self.settings.sessions.calls_in_flight;
         if self.calls.len() >= limit && &*request.method != "ping" {
             step.now.push(Effect::BoundReached("calls_in_flight"));
@@ -107,6 +107,11 @@ impl SessionCore {
                 let (uri, target) = self.resource(params, env)?;
                 Ok(Some(Outgoing { kind: CallKind::Plain, target, name: Some(uri), params: params.cloned() }))
             }
+            "resources/subscribe" if !self.can_be_told() => Err(Failure {
+                code: codes::METHOD_NOT_FOUND,
+                message: "`resources/subscribe` is not offered: this gateway has no stream to tell of changes".into(),
+                reason: "not_offered",
+            }),
             "resources/subscribe" => {
                 let (uri, target) = self.resource(params, env)?;
                 if !env.catalogue.capabilities_of(&target).subscribe {
@@ -287,6 +292,7 @@ impl SessionCore {
             }
             _ => params,
         };
+        let lingers = self.is_heard_from_the_start(&target, &request.method, name.as_deref(), env);
         let body = jsonrpc::request(
             &sessiongate_protocol::RequestId::integer(downstream_id),
             &request.method,
@@ -313,8 +319,13 @@ impl SessionCore {
                 last_event: None,
                 started: env.now,
                 deadline: env.now.plus(timeout),
+                lingers,
+                asked_apart: false,
             },
         );
+        if lingers {
+            self.listen_where_wanted(step);
+        }
         if self.facts.conversation {
             self.follow_levels(step);
         }

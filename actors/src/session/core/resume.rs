@@ -7,6 +7,7 @@ use bytes::Bytes;
 use sessiongate_storage::{StoredSession, Timestamp};
 use sessiongate_targets::TargetError;
 
+use super::followed::{Followed, fitting};
 use super::links::LinkState;
 use super::mentions::Mentions;
 use super::questions::Question;
@@ -68,7 +69,8 @@ impl SessionCore {
         let mut core = Self {
             last_activity: env.now,
             expires: record.expires,
-            settings: super::fitting(settings, &record.facts),
+            current: Followed::of(&settings, &record.facts),
+            settings: fitting(settings, &record.facts),
             facts: record.facts,
             initialized: record.initialized,
             log_level: record.log_level,
@@ -106,6 +108,9 @@ impl SessionCore {
             core.go_on(id, env, &mut step);
         }
         core.go_on_with_questions(env, &mut step);
+        if !core.current.streaming {
+            core.stop_streaming(env, &mut step);
+        }
         core.on_catalogue_changed(env, &mut step);
         core.take_up_subscriptions(&mut step);
         core.write_record(&mut step);
@@ -179,5 +184,7 @@ fn restored(call: StoredCall) -> Call {
         last_event: call.last_event,
         started: call.started,
         deadline: call.deadline,
+        lingers: false,
+        asked_apart: false,
     }
 }

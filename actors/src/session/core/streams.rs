@@ -112,6 +112,11 @@ impl Streams {
         !self.readers.is_empty()
     }
 
+    /// There are events after this one, or there may be.
+    pub(super) fn has_more(&self, id: EventId) -> bool {
+        self.streams.get(&id.stream).is_some_and(|stream| !stream.done || id.seq + 1 < stream.next_seq)
+    }
+
     /// Something may still be appended.
     pub(super) fn is_live(&self, id: StreamId) -> bool {
         self.streams.get(&id).is_some_and(|stream| !stream.done)
@@ -238,7 +243,7 @@ impl SessionCore {
         match state.reply {
             Reply::Stream(stream) => return Some(stream),
             Reply::Gone => return None,
-            Reply::Waiting if !state.sse => return None,
+            Reply::Waiting if !state.sse || !self.current.streaming => return None,
             Reply::Waiting => {}
         }
         // The order matters: the connection must exist before the first frame is shown to it.
@@ -251,6 +256,20 @@ impl SessionCore {
         }
         self.store_call(call, step);
         Some(stream)
+    }
+
+    /// All connections are closed. A call that waits for a JSON answer gets a stream, so that the client can fetch the rest
+    /// from the next process.
+    pub(super) fn disconnect(&mut self, env: &Env<'_>, step: &mut Step) {
+        let waiting: Vec<CallId> =
+            self.calls.iter().filter(|(_, call)| call.reply == Reply::Waiting).map(|(id, _)| *id).collect();
+        for call in waiting {
+            self.upgrade(call, env, step);
+        }
+        for stream in self.streams.attached() {
+            step.durable.push(Effect::CloseConnection(stream));
+        }
+        self.seen_resources.save(&mut step.batch);
     }
 
     /// Nothing more will come on a stream.
@@ -272,7 +291,7 @@ impl SessionCore {
         if let Some(stream) = self.streams.live_standing() {
             return self.append(stream, &message, env, step);
         }
-        if !self.settings.sessions.streaming {
+        if !self.current.streaming {
             return;
         }
         if mark.is_some() {
@@ -305,6 +324,9 @@ impl SessionCore {
     }
 
     pub(super) fn on_attach(&mut self, conn: ConnId, after: Option<EventId>, env: &Env<'_>, step: &mut Step) {
+        if !self.may_attach(after) {
+            return step.now.push(Effect::AttachRefused(conn, SessionError::NotStreamed));
+        }
         let limit = self.settings.sessions.open_streams;
         let reattach = after.is_some_and(|id| self.streams.readers.contains_key(&id.stream));
         let replaces = after.is_none() && self.streams.live_standing().is_some();
@@ -318,6 +340,16 @@ impl SessionCore {
             None => self.attach_standing(conn, env, step),
             Some(id) => self.attach_again(conn, id, env, step),
         }
+    }
+
+    /// Nothing more comes on the standing stream: who reads it is to come back, and learns why.
+    pub(super) fn close_standing(&mut self, step: &mut Step) {
+        let Some(standing) = self.streams.standing.take() else { return };
+        self.dirty = true;
+        if self.streams.readers.remove(&standing).is_some() {
+            step.durable.push(Effect::CloseConnection(standing));
+        }
+        self.finish_stream(standing, step);
     }
 
     fn attach_standing(&mut self, conn: ConnId, env: &Env<'_>, step: &mut Step) {

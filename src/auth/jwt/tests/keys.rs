@@ -28,8 +28,8 @@ fn nameless(key: &Key) -> String {
 
 /// Nobody looks at the signature of a token whose key is not known.
 fn unsigned(kid: &str) -> String {
-    let header = json!({"alg": "ES256", "kid": kid});
-    format!("{}.{}.AAAA", base64url(header.to_string()), base64url(claims(&json!({})).to_string()))
+    let (header, claims) = (json!({"alg": "ES256", "kid": kid}), claims(&json!({"exp": after(10 * DAY).0 / 1000})));
+    format!("{}.{}.AAAA", base64url(header.to_string()), base64url(claims.to_string()))
 }
 
 async fn verdict(published: &[Value], token: &str) -> Result<(), JwtError> {
@@ -49,25 +49,74 @@ async fn a_hundred_first_tokens_ask_once() {
 }
 
 #[tokio::test]
-async fn ten_thousand_unknown_keys_cost_the_issuer_one_request() {
+async fn ten_thousand_unknown_keys_cost_the_issuer_one_request_in_half_a_minute() {
     let world = World::with(quick(64)).await;
     let authorizer = world.authorizer();
     authorizer.verify(&world.token(), NOW).await.unwrap();
     assert_eq!(world.server.hits(JWKS), 1);
-    // In the pause after the first fetch nobody asks at all.
-    assert_eq!(authorizer.verify(&unsigned("early"), after(29)).await.unwrap_err(), JwtError::UnknownKey);
-    assert_eq!(world.server.hits(JWKS), 1);
+    // The issuer may have made a key just after: the first unknown one is worth a look. The next may be newer still, and
+    // comes again.
+    assert_eq!(authorizer.verify(&unsigned("early"), after(1)).await.unwrap_err(), JwtError::UnknownKey);
+    assert_eq!(world.server.hits(JWKS), 2);
+    let pending = |seconds| JwtError::KeyPending { retry_after: Duration::from_secs(seconds) };
+    assert_eq!(authorizer.verify(&unsigned("late"), after(3)).await.unwrap_err(), pending(28));
+    assert_eq!(world.server.hits(JWKS), 2);
     let tokens: Vec<String> = (0..10_000).map(|number| unsigned(&format!("x{number}"))).collect();
     let flood = join_all(tokens.iter().map(|token| authorizer.verify(token, after(31)))).await;
     let count = |fits: fn(&JwtError) -> bool| flood.iter().filter(|verdict| verdict.as_ref().is_err_and(fits)).count();
     assert_eq!(count(|error| *error == JwtError::UnknownKey), 64, "who waited");
     assert_eq!(count(|error| matches!(error, JwtError::Unavailable { .. })), 10_000 - 64, "who found no place");
-    assert_eq!(world.server.hits(JWKS), 2);
+    assert_eq!(world.server.hits(JWKS), 3);
     for token in &tokens[..100] {
-        assert_eq!(authorizer.verify(token, after(60)).await.unwrap_err(), JwtError::UnknownKey);
+        assert_eq!(authorizer.verify(token, after(60)).await.unwrap_err(), pending(1));
     }
     assert!(authorizer.verify(&world.token_with(&json!({"sub": "bob"})), after(60)).await.is_ok());
-    assert_eq!((world.server.hits(DISCOVERY), world.server.hits(JWKS)), (1, 2));
+    assert_eq!((world.server.hits(DISCOVERY), world.server.hits(JWKS)), (1, 3));
+    // An hour of them: one in each pause, and one more in each ten.
+    for second in 61..=3660 {
+        let _ = authorizer.verify(&tokens[usize::try_from(second).unwrap()], after(second)).await;
+    }
+    let asked = world.server.hits(JWKS) - 3;
+    assert!((120..=132).contains(&asked), "{asked}");
+}
+
+#[tokio::test]
+async fn what_could_be_no_token_of_the_issuer_costs_no_request() {
+    let world = World::new().await;
+    let authorizer = world.authorizer();
+    authorizer.verify(&world.token(), NOW).await.unwrap();
+    for (changes, error) in [
+        (json!({"iss": "https://elsewhere.example"}), JwtError::Issuer),
+        (json!({"exp": 1}), JwtError::Expired),
+        (json!({"nbf": after(7200).0 / 1000}), JwtError::NotYetValid),
+        (json!({"token_use": "id"}), JwtError::Kind),
+        (json!({"exp": null}), JwtError::MissingClaim("exp")),
+    ] {
+        let token = world.key.token(&json!({"alg": "ES256", "kid": "other"}), &claims(&changes));
+        assert_eq!(authorizer.verify(&token, after(40)).await.unwrap_err(), error, "{changes}");
+    }
+    assert_eq!(world.server.hits(JWKS), 1);
+}
+
+#[tokio::test]
+async fn a_key_that_was_taken_back_is_not_waited_for() {
+    let world = World::new().await;
+    let authorizer = world.authorizer();
+    let (old, two, three) = (named(&world.key, "k1"), Key::p256(), Key::p256());
+    authorizer.verify(&old, NOW).await.unwrap();
+    for (key, kid, second) in [(&two, "k2", 1), (&three, "k3", 40)] {
+        world.server.answer(JWKS, jwks(&[key.jwk(Some(kid))]));
+        authorizer.verify(&named(key, kid), after(second)).await.unwrap();
+    }
+    for gone in [&old, &named(&two, "k2")] {
+        assert_eq!(authorizer.verify(gone, after(41)).await.unwrap_err(), JwtError::UnknownKey);
+    }
+    let error = authorizer.verify(&unsigned("k4"), after(41)).await.unwrap_err();
+    assert_eq!((error.status(), error.code()), (503, "token_key_pending"));
+    assert!(error.challenge().is_none() && error.to_string().contains("29 s"), "{error}");
+    // It comes back: the issuer says so when it may be asked again.
+    world.server.answer(JWKS, jwks(&[world.key.jwk(Some("k1"))]));
+    assert!(authorizer.verify(&old, after(70)).await.is_ok());
 }
 
 #[tokio::test]
@@ -309,7 +358,8 @@ async fn a_key_set_without_names_rotates_too() {
     assert!(authorizer.verify(&nameless(&next), after(31)).await.is_ok());
     for number in 0..10 {
         let forged = Key::p256().token(&json!({"alg": "ES256"}), &claims(&json!({"jti": number})));
-        assert_eq!(authorizer.verify(&forged, after(40)).await.unwrap_err(), JwtError::UnknownKey);
+        let error = authorizer.verify(&forged, after(40)).await.unwrap_err();
+        assert_eq!(error.code(), if number == 0 { "token_key_unknown" } else { "token_key_pending" });
     }
-    assert_eq!(world.server.hits(JWKS), 2);
+    assert_eq!(world.server.hits(JWKS), 3);
 }

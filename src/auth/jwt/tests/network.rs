@@ -256,3 +256,32 @@ async fn an_issuer_is_named_by_its_document_and_before_that_by_its_url() {
     world.server.answer(DISCOVERY, Answer::Json(document));
     assert_eq!(&*authorizer.authorization_server(super::support::after(60)).await, "https://issuer.example/");
 }
+
+#[tokio::test]
+async fn what_the_gateway_calls_with_a_signature_is_no_place_for_documents() {
+    let (server, private) = (Server::start().await, Server::start().await);
+    let key = Key::p256();
+    private.answer(JWKS, jwks(&[key.jwk(Some("k1"))]));
+    let mapped = [("issuer.example", &server), ("lambda", &private)];
+    let hosts = HostMap::new(mapped.map(|(host, at)| (host.to_owned(), at.base.clone()))).unwrap();
+    let issuers = Issuers::new(outbound(&[], hosts), JwtOptions::default());
+    let token = key.token(&json!({"alg": "ES256", "kid": "k1"}), &claims(&json!({})));
+    // The keys elsewhere, by a document that an attacker wrote: under a public name, and under the operator's own.
+    let here = private.base.join(JWKS).unwrap().to_string();
+    for (uri, says) in [
+        (format!("https://lambda.nowhere-1.amazonaws.com{JWKS}"), "could not be reached"),
+        (here.replace("http:", "https:"), "address is not allowed"),
+        (here, "`jwks_uri` must be https"),
+    ] {
+        server.answer(DISCOVERY, Answer::Json(metadata(&uri)));
+        let rules = JwtRules { issuer: Some(ISSUER.to_owned()), ..rules() };
+        let error = issuers.authorizer(rules).unwrap().verify(&token, NOW).await.unwrap_err();
+        assert!(error.detail().unwrap().contains(says), "{uri}: {error:?}");
+        assert_eq!(private.all_hits(), 0, "{uri}");
+    }
+    // The document itself.
+    let mut rules = rules();
+    rules.discovery_url = Url::parse(&format!("https://lambda.nowhere-1.amazonaws.com{DISCOVERY}")).unwrap();
+    let error = issuers.authorizer(rules).unwrap().verify(&token, NOW).await.unwrap_err();
+    assert!(error.status() == 503 && private.all_hits() == 0, "{error:?}");
+}

@@ -71,7 +71,40 @@ async fn the_gateways_own_url_is_an_audience_and_may_be_the_only_one() {
     let strict = JwtRules { strict_audience: true, ..clients };
     assert_eq!(verdict(strict.clone(), &json!({"aud": null})).await, Err(JwtError::Audience));
     assert_eq!(verdict(strict.clone(), &json!({"aud": "https://other.example"})).await, Err(JwtError::Audience));
-    assert_eq!(verdict(strict, &json!({"aud": [url]})).await, Ok(()));
+    // A URL is the same however it is written; what is configured is meant to the letter.
+    for same in [url, "https://gw.example/gateways/shop/mcp/", "HTTPS://GW.example:443/gateways/shop/mcp?x=1"] {
+        assert_eq!(verdict(strict.clone(), &json!({"aud": [same]})).await, Ok(()), "{same}");
+    }
+    for other in ["http://gw.example/gateways/shop/mcp", "https://gw.example/Gateways/shop/mcp", "gw.example", "/"] {
+        assert_eq!(verdict(strict.clone(), &json!({"aud": other})).await, Err(JwtError::Audience), "{other}");
+    }
+    let listed = asking(|rules| rules.allowed_audience = texts(&[url]));
+    assert_eq!(verdict(listed, &json!({"aud": format!("{url}/")})).await, Err(JwtError::Audience));
+    let origin = JwtRules { resources: texts(&["http://gw.example"]), ..strict };
+    assert_eq!(verdict(origin, &json!({"aud": "http://gw.example/"})).await, Ok(()), "as the official SDKs write it");
+}
+
+#[tokio::test]
+async fn an_id_token_for_an_allowed_client_is_no_access_token() {
+    let clients = asking(|rules| rules.allowed_clients = texts(&["web"]));
+    let id = |more: Value| {
+        let mut claims = json!({"client_id": null, "scope": null, "azp": "web", "aud": "web"});
+        claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        claims
+    };
+    for more in
+        [json!({"nonce": "n"}), json!({"at_hash": "h"}), json!({"c_hash": "h"}), json!({"at_hash": "h", "typ": "x"})]
+    {
+        assert_eq!(verdict(clients.clone(), &id(more.clone())).await, Err(JwtError::Kind), "{more}");
+    }
+    for more in [json!({}), json!({"nonce": null}), json!({"nonce": "n", "typ": "Bearer"})] {
+        assert_eq!(verdict(clients.clone(), &id(more.clone())).await, Ok(()), "{more}");
+    }
+    let named = json!({"client_id": "web", "nonce": "n"});
+    assert_eq!(verdict(clients.clone(), &named).await, Ok(()), "no ID token names its client so");
+    // Who lists the client as the audience means just these.
+    let meant = JwtRules { allowed_audience: texts(&["web"]), ..clients };
+    assert_eq!(verdict(meant, &id(json!({"nonce": "n"}))).await, Ok(()));
 }
 
 #[tokio::test]
@@ -170,11 +203,14 @@ async fn everything_that_is_configured_must_hold() {
         let mut changes = good.clone();
         changes[claim] = value;
         assert_eq!(verdict(all(), &changes).await.unwrap_err().code(), code);
-        let authenticate = JwtRules { authenticate_only: true, ..all() };
-        assert_eq!(verdict(authenticate, &changes).await, Ok(()), "{claim}: authenticated, and nothing is decided");
+        // Authenticated, and nothing is decided but whether the token is meant.
+        let authenticate = asking(|rules| rules.authenticate_only = true);
+        assert_eq!(verdict(authenticate.clone(), &changes).await, Ok(()), "{claim}");
+        let meant = JwtRules { allowed_audience: texts(&["gw"]), ..authenticate };
+        let expected = if claim == "aud" { Err(JwtError::Audience) } else { Ok(()) };
+        assert_eq!(verdict(meant.clone(), &changes).await, expected, "{claim}");
+        assert_eq!(verdict(meant, &json!({"exp": 1})).await, Err(JwtError::Expired));
     }
-    let authenticate = JwtRules { authenticate_only: true, ..all() };
-    assert_eq!(verdict(authenticate, &json!({"exp": 1})).await, Err(JwtError::Expired));
 }
 
 #[test]
@@ -186,6 +222,27 @@ fn rules_that_cannot_be_meant_are_refused() {
     assert!(matches!(fails(&|rules| rules.allowed_scopes = vec!["x".repeat(256)]), RulesError::Entries { .. }));
     assert!(matches!(fails(&|rules| rules.allowed_clients = vec!["x".into(); 1001]), RulesError::Entries { .. }));
     assert_eq!(fails(&|rules| rules.allowed_scopes = texts(&["a b"])), RulesError::Scope("a b".into()));
+    let mapping = fails(&|rules| {
+        rules.allowed_scopes = texts(&["a"]);
+        rules.advertised_scope_mapping = [("a", "x"), ("b", "y")].map(|(from, to)| (from.into(), to.into())).into();
+    });
+    assert_eq!(mapping, RulesError::Mapping("b".into()));
+    let decides = |change: fn(&mut JwtRules)| {
+        fails(&|rules| {
+            rules.authenticate_only = true;
+            change(rules);
+        })
+    };
+    assert_eq!(
+        [
+            decides(|rules| rules.allowed_clients = texts(&["a"])),
+            decides(|rules| rules.allowed_scopes = texts(&["a"])),
+            decides(|rules| drop(rules.advertised_scope_mapping.insert("a".into(), "x".into()))),
+            decides(|rules| rules.custom_claims = vec![equals()]),
+        ],
+        ["allowedClients", "allowedScopes", "advertisedScopeMapping", "customClaims"]
+            .map(|member| RulesError::Decides { member })
+    );
     let list = || ClaimMatch::List(texts(&["admins"]));
     for (value_type, operator, value) in [
         (ClaimValueType::String, ClaimOperator::Equals, list()),
@@ -246,7 +303,10 @@ fn each_refusal_has_its_status_and_its_challenge() {
     assert_eq!(expired, "Bearer error=\"invalid_token\", error_description=\"the token has expired\"");
     let claim = JwtError::Claim { name: "tier".into() };
     assert_eq!(claim.status(), 403);
-    assert!(!claim.challenge().unwrap().to_string().contains("error="));
+    // Not `insufficient_scope`: no scope would help.
+    assert!(claim.challenge().unwrap().to_string().starts_with("Bearer error=\"access_denied\", error_description="));
+    let pending = JwtError::KeyPending { retry_after: std::time::Duration::from_secs(3) };
+    assert_eq!((pending.status(), pending.challenge(), pending.retry_after().unwrap().as_secs()), (503, None, 3));
     for error in [JwtError::Algorithm, JwtError::UnknownKey, JwtError::Audience, JwtError::Client, JwtError::Kind] {
         assert_eq!(error.status(), 401);
         assert!(error.challenge().unwrap().to_string().contains("invalid_token"));

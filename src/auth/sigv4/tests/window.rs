@@ -115,6 +115,59 @@ fn guard_entry(verifier: &Verifier, name: &str, now: SystemTime) -> Result<Verif
     verifier.verify(named(name).parts(), now)
 }
 
+/// The vectors are signed at `now()`, a whole second.
+#[test]
+fn what_was_signed_before_the_start_is_taken_for_a_moment_only() {
+    let second = Duration::from_secs(1);
+    let started = |at| {
+        let guard = ReplayGuard::new(ReplaySettings::default()).since(at);
+        Verifier::new(Arc::new(keys()), Policy::default(), Some(Arc::new(guard)))
+    };
+    let at = |verifier: &Verifier, at| guard_entry(verifier, "client: POST", at).map(drop);
+    let refused = |verifier: &Verifier, now| match at(verifier, now).unwrap_err() {
+        error @ SigV4Error::BeforeStart { .. } => {
+            assert_eq!((error.status(), error.error_type()), (429, "ThrottlingException"));
+            error.retry_after().unwrap()
+        }
+        other => panic!("{other:?}"),
+    };
+    // Before it was signed, or in the same moment: the process would remember.
+    for start in [now() - MINUTE, now()] {
+        assert_eq!(at(&started(start), now() + 4 * MINUTE), Ok(()));
+    }
+    // In the second in which it was signed: the process before may have had it. On its way, or from a slow clock, it may come.
+    for (start, slow) in [(now() + MILLI, 1), (now() + second, 1), (now() + 5 * second, 5)] {
+        let verifier = started(start);
+        assert_eq!(at(&verifier, start), Ok(()), "{slow}");
+        let verifier = started(start);
+        assert_eq!(at(&verifier, now() + slow * second + 5 * second - MILLI), Ok(()), "{slow}");
+        assert_eq!(refused(&started(start), now() + slow * second + 5 * second), slow * second);
+        // It is remembered from then on.
+        let again = at(&verifier, now() + slow * second + 10 * second).unwrap_err();
+        assert!(matches!(again, SigV4Error::Replayed { .. }), "{again:?}");
+    }
+    let late = started(now() + 6 * second);
+    assert_eq!(refused(&late, now() + 6 * second), 6 * second);
+    assert_eq!(refused(&late, now() + 4 * MINUTE), 6 * second, "until its clock has come there");
+    // The clock was wrong at the start, and has been set since.
+    assert_eq!(at(&started(now() + 60 * MINUTE), now() + second), Ok(()));
+    // What is presigned may be repeated anyway.
+    assert!(guard_entry(&late, "client: presigned", now() + MINUTE).is_ok());
+}
+
+#[test]
+fn of_the_headers_of_mcp_all_are_signed_or_none() {
+    let with = |vector: &Vector, name: &str| {
+        vector.with(|vector| vector.headers.push((name.to_owned(), "x".to_owned()))).verify().map(drop)
+    };
+    let unsigned = |name: &str| Err(SigV4Error::UnsignedHeader(name.into()));
+    let signs_mcp = named("signer: MCP call");
+    assert_eq!(with(&signs_mcp, "Mcp-Method"), unsigned("mcp-method"));
+    assert_eq!(with(&signs_mcp, "x-forwarded-for"), Ok(()), "what proxies add");
+    assert_eq!(with(&named("client: POST"), "Mcp-Session-Id"), Ok(()), "a client that signs none");
+    assert_eq!(with(&named("client: POST"), "X-Amz-Anything"), unsigned("x-amz-anything"));
+}
+
 #[test]
 fn without_grace_every_repetition_is_refused() {
     let (verifier, _) = guarded(ReplaySettings { grace: Duration::ZERO, ..ReplaySettings::default() });

@@ -2,11 +2,13 @@
 //!
 //! Not for other use, hence hidden.
 
+mod alone;
 pub mod examples;
 mod request;
 mod sample;
 mod violation;
 
+pub use alone::Alone;
 pub use request::{WireRequest, wire};
 pub use sample::Sampler;
 pub use violation::{Violation, ViolationKind};
@@ -37,7 +39,7 @@ fn changed(value: &Value, steps: &[Step], change: impl FnOnce(&mut Value)) -> Va
 }
 
 /// The steps as errors write them.
-fn path(steps: &[Step]) -> String {
+pub(super) fn path(steps: &[Step]) -> String {
     let mut out = String::new();
     for step in steps {
         match step {

@@ -51,14 +51,19 @@ type Change = (ViolationKind, Option<Step>, Value);
 impl Sampler<'_> {
     /// Every way in which one thing in an input of `operation` can be wrong.
     pub fn violations(&self, operation: &Operation) -> Vec<Violation> {
+        self.violations_of(operation, &self.maximal(operation))
+    }
+
+    /// Every way in which one thing in one of these inputs of `operation` can be wrong.
+    pub fn violations_of(&self, operation: &Operation, inputs: &[Value]) -> Vec<Violation> {
         let mut out = Vec::new();
         let mut seen = BTreeSet::new();
-        for input in self.maximal(operation) {
-            self.visit(operation.input, &input, &mut Vec::new(), &mut |shape, value, steps| {
+        for input in inputs {
+            self.visit(operation.input, input, &mut Vec::new(), &mut |shape, value, steps| {
                 for (kind, below, new) in self.changes(shape, value, steps.is_empty()) {
                     let place: Vec<_> = steps.iter().cloned().chain(below).collect();
                     if seen.insert((kind, place.clone(), new.to_string())) {
-                        let input = changed(&input, steps, |inner| *inner = new);
+                        let input = changed(input, steps, |inner| *inner = new);
                         out.push(Violation { kind, path: path(&place), input });
                     }
                 }

@@ -123,6 +123,28 @@ fn maximal_inputs_have_every_member_that_there_is() {
 }
 
 #[test]
+fn each_optional_member_is_alone_in_a_right_input() {
+    let sampler = Sampler::new(model());
+    for operation in model().operations() {
+        let mut there = BTreeSet::new();
+        for alone in sampler.alone(operation) {
+            assert_eq!(model().validate(operation, &alone.input), Ok(()), "{} {alone:?}", operation.name);
+            assert!(there.insert(alone.path.clone()), "{} {} twice", operation.name, alone.path);
+        }
+        // Whatever can be left out of a full input is there.
+        for input in sampler.maximal(operation) {
+            sampler.visit(operation.input, &input, &mut Vec::new(), &mut |shape, value, steps| {
+                let Kind::Structure { members, union } = &model().shape(shape).kind else { return };
+                for name in value.as_object().unwrap().keys().filter(|name| *union || !members[*name].required) {
+                    let at = testing::path(&[steps, &[testing::Step::Member(name.clone())]].concat());
+                    assert!(there.contains(&at), "{}: {at}", operation.name);
+                }
+            });
+        }
+    }
+}
+
+#[test]
 fn what_is_omitted_or_given_holds_everywhere() {
     let endpoint = "http://127.0.0.1:4242/mcp";
     let sampler = Sampler::new(model())

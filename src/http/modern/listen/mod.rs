@@ -89,6 +89,9 @@ pub async fn serve(caller: &Caller<'_>, request: &Request, context: Context) -> 
         let message = "subscriptions/listen is not offered here: this gateway does not stream";
         return Ok(Reply::error(404, &context.id, codes::METHOD_NOT_FOUND, message, None).into_response());
     }
+    if !caller.accepts.streams {
+        return Err(HttpError::NotAcceptable("`text/event-stream`"));
+    }
     let filter = match Filter::of(request.params.as_ref()) {
         Ok(filter) => filter,
         Err(message) => return Ok(context.invalid(&message, "invalid_filter").into_response()),
@@ -103,11 +106,12 @@ pub async fn serve(caller: &Caller<'_>, request: &Request, context: Context) -> 
     let place = caller.runtime.listens().enter(&gateway.name, &caller.principal).map_err(refused)?;
     let filter = Arc::new(filter.honoured(&gateway.catalogue(), watched.iter().flat_map(Watched::tokens).collect()));
     let directory = caller.runtime.directory();
-    let session = directory.transient(gateway, &caller.principal, new_session(&context)).await.map_err(refused)?;
+    let session =
+        directory.transient(gateway, &caller.principal, new_session(caller, &context)).await.map_err(refused)?;
     // From here on it ends on every path.
     let held = Held { session: Some((directory.clone(), session.key())), watch: None, _place: place };
     let attachment = session.attach(None).await.map_err(refused)?;
-    let listener = Listener::new(context, filter, watched, held, session, attachment, caller.until);
+    let listener = Listener::new(caller, context, filter, watched, held, session, attachment);
     let body = stream::unfold(listener, |mut listener| async move {
         let said = listener.next().await?;
         Some((Ok::<Bytes, Infallible>(said), listener))
@@ -116,16 +120,13 @@ pub async fn serve(caller: &Caller<'_>, request: &Request, context: Context) -> 
 }
 
 /// Nobody is asked anything over it.
-fn new_session(context: &Context) -> NewSession {
-    let unknown = || {
-        let unknown = serde_json::json!({"name": "unknown", "version": "0"});
-        RawJson::from_serialize(&unknown).unwrap_or(RawJson::EMPTY_OBJECT)
-    };
+fn new_session(caller: &Caller<'_>, context: &Context) -> NewSession {
     NewSession {
         revision: Revision::LATEST_LEGACY,
         capabilities: RawJson::EMPTY_OBJECT,
-        client_info: context.envelope.client_info.clone().unwrap_or_else(unknown),
+        client_info: context.client_info(),
         max_name_length: None,
+        via: caller.via.as_deref().map(Into::into),
     }
 }
 
@@ -133,24 +134,26 @@ fn new_session(context: &Context) -> NewSession {
 
 impl Listener {
     fn new(
+        caller: &Caller<'_>,
         context: Context,
         filter: Arc<Filter>,
         watched: Vec<Watched>,
         mut held: Held,
         session: Arc<SessionHandle>,
         attachment: Attachment,
-        until: Option<Instant>,
     ) -> Self {
         let served = context.served.clone();
         // It goes on for as long as it may, which is as long as the client's credential: nobody could come back to it.
-        let timing = StreamTiming { close_after: None, until, ..served.timing };
+        let timing = StreamTiming { close_after: None, until: caller.until, ..served.timing };
         let mut reader = Reader::new(&served, Session::of(session.clone()), attachment, timing);
         reader.returns = true;
+        reader.check(&served, caller.entry());
         let (sender, late) = mpsc::channel(LATE);
         let (told, news) = mpsc::channel(NEWS);
         let (asked, asking) = mpsc::channel(1);
         let acknowledged = Arc::new(AtomicBool::new(false));
-        let telling = Telling { late: sender, acknowledged: acknowledged.clone(), asked };
+        let passed = caller.passed.clone();
+        let telling = Telling { late: sender, acknowledged: acknowledged.clone(), asked, passed };
         let asks = watch::ask(served, session, filter.clone(), telling);
         held.watch = Some(actix_rt::spawn(async move {
             futures_util::future::join(asks, tasks::tell(watched, told)).await;

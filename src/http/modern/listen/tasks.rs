@@ -16,7 +16,7 @@ use sessiongate_protocol::modern::tasks::legacy::{self, State};
 use sessiongate_protocol::modern::tasks::{Carried, id_of, with_id};
 use sessiongate_protocol::{Notification, RawJson, ResponseBody, Revision, codes};
 use sessiongate_targets::modern::{Exchange, ModernRequest, NoteSink};
-use sessiongate_targets::{SinkClosed, TargetError};
+use sessiongate_targets::{Passed, SinkClosed, TargetError};
 use tokio::sync::mpsc;
 
 use super::super::context::Context;
@@ -47,6 +47,7 @@ pub struct Told {
     exchange: Arc<dyn Exchange>,
     params: RawJson,
     ids: BTreeMap<Box<str>, Box<str>>,
+    passed: Option<Arc<Passed>>,
 }
 
 /// A task that is looked at.
@@ -94,7 +95,7 @@ pub fn watched(caller: &Caller<'_>, context: &Context, tokens: &[Box<str>]) -> V
             progress_token: None,
         };
         let params = envelope::write(RawJson::from_serialize(&wanted).ok().as_ref(), &hop);
-        Some(Watched::Told(Told { target: target.into(), exchange, params, ids }))
+        Some(Watched::Told(Told { target: target.into(), exchange, params, ids, passed: caller.passed.clone() }))
     };
     watched.extend(by_target.into_iter().filter_map(watch));
     watched
@@ -189,7 +190,7 @@ impl Told {
                 params: self.params.clone(),
                 name: None,
                 param_headers: Vec::new(),
-                passed: None,
+                passed: self.passed.clone(),
             };
             let notes = Notes { ids: &self.ids, to };
             let outcome = self.exchange.exchange(request, &notes, began + LONGEST).await;

@@ -12,6 +12,7 @@ use sessiongate_actors::SessionError;
 use sessiongate_actors::session::{CallAnswer, SessionHandle};
 use sessiongate_protocol::cursor::{Cursor, CursorScope, ListKind};
 use sessiongate_protocol::{Message, RawJson, Request, RequestId, ResponseBody, codes, jsonrpc};
+use sessiongate_targets::Passed;
 use tokio::sync::mpsc;
 
 use super::filter::Filter;
@@ -49,13 +50,17 @@ pub struct Telling {
     pub acknowledged: Arc<AtomicBool>,
     /// Closed when everything was asked for once.
     pub asked: mpsc::Sender<Infallible>,
+    /// What goes along with what the targets are asked.
+    pub passed: Option<Arc<Passed>>,
 }
 
 /// Asks until everything that can be had is.
 pub async fn ask(served: Arc<Served>, session: Arc<SessionHandle>, filter: Arc<Filter>, telling: Telling) {
     let groups = wishes(&served, &session, &filter);
-    let Telling { late, acknowledged, asked } = telling;
-    let asking = groups.into_values().map(|group| until_done(&session, group, &late, &acknowledged, asked.clone()));
+    let Telling { late, acknowledged, asked, passed } = telling;
+    let passed = passed.as_ref();
+    let asking =
+        groups.into_values().map(|group| until_done(&session, group, passed, &late, &acknowledged, asked.clone()));
     let asking: Vec<_> = asking.collect();
     drop(asked);
     join_all(asking).await;
@@ -95,6 +100,7 @@ fn look(served: &Served, session: &SessionHandle, list: ListKind, target: &str) 
 async fn until_done(
     session: &SessionHandle,
     mut group: Vec<Wish>,
+    passed: Option<&Arc<Passed>>,
     late: &mpsc::Sender<Box<str>>,
     acknowledged: &AtomicBool,
     asked: mpsc::Sender<Infallible>,
@@ -103,7 +109,7 @@ async fn until_done(
     let mut pause = AGAIN.0;
     let mut attempt = 0;
     loop {
-        let asking = group.into_iter().map(async |wish: Wish| (once(session, &wish, attempt).await, wish));
+        let asking = group.into_iter().map(async |wish: Wish| (once(session, &wish, passed, attempt).await, wish));
         let outcomes: Vec<(Outcome, Wish)> = stream::iter(asking).buffer_unordered(AT_ONCE).collect().await;
         asked = asked.and(None);
         let told = attempt > 0 || acknowledged.load(Ordering::Relaxed);
@@ -125,11 +131,11 @@ async fn until_done(
     }
 }
 
-async fn once(session: &SessionHandle, wish: &Wish, attempt: u32) -> Outcome {
+async fn once(session: &SessionHandle, wish: &Wish, passed: Option<&Arc<Passed>>, attempt: u32) -> Outcome {
     let uri = wish.uri.as_deref();
     let id = RequestId::string(&format!("{} {attempt} {}", wish.method, wish.params.as_str()));
     let request = Request { id, method: wish.method.into(), params: Some(wish.params.clone()) };
-    let answer = match session.request(request, false) {
+    let answer = match session.request_with(request, false, None, passed.cloned()) {
         Ok(pending) => pending.answer(QUIET).await,
         Err(error) => Err(error),
     };

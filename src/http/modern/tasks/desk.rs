@@ -16,28 +16,34 @@ use sessiongate_protocol::members::Members;
 use sessiongate_protocol::modern::input_required::{InputRequest, InputResponses};
 use sessiongate_protocol::modern::tasks::legacy::{self, State, Status};
 use sessiongate_protocol::modern::tasks::{Place, Task, TaskError};
-use sessiongate_protocol::{Message, Notification, RawJson, Request, RequestId, Response, ResponseBody, codes, tasks};
-use tokio::time::timeout;
+use sessiongate_protocol::{
+    Message, Notification, RawJson, Request, RequestId, Response, ResponseBody, codes, sse, tasks,
+};
+use sessiongate_targets::Passed;
+use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
 
 use super::super::affinity::hash;
+use super::super::turn::GATHER;
 use crate::gateway::Served;
-use crate::http::caller::Caller;
+use crate::http::caller::{Caller, Session};
+use crate::http::stream::{Reader, StreamTiming};
 
 /// A request follows its conversation out of memory and back this often.
 const MAX_MOVES: u32 = 3;
 /// A target has to answer at once: what takes its time is the task.
 const ANSWER: Duration = Duration::from_secs(30);
-/// A task that waits for answers asks for them as soon as somebody listens.
+/// A task that waits for answers asks for them as soon as somebody listens; one that goes on asking is not waited for
+/// any longer either.
 const FIRST: Duration = Duration::from_secs(2);
-/// After a question others of the same task may follow: they travel together.
-const GATHER: Duration = Duration::from_millis(40);
 
 /// Asks about tasks for one principal.
 pub struct Desk {
     directory: Arc<SessionDirectory>,
     served: Arc<Served>,
     principal: Principal,
+    /// What goes along to the target with each request.
+    passed: Option<Arc<Passed>>,
 }
 
 /// A task in its conversation, by the client's id.
@@ -122,6 +128,7 @@ impl Desk {
             directory: caller.runtime.directory().clone(),
             served: caller.gateway.clone(),
             principal: caller.principal.clone(),
+            passed: caller.passed.clone(),
         }
     }
 
@@ -151,7 +158,7 @@ impl Desk {
     pub async fn answer(&self, known: &Known, responses: &InputResponses) -> Result<(), Trouble> {
         for _ in 0..MAX_MOVES {
             let handle = self.conversation(&known.place).await?;
-            match answer(&handle, known, responses).await {
+            match self.hand_over(&handle, known, responses).await {
                 Err(SessionError::Left) => {}
                 Ok(true) => return Ok(()),
                 // Whether there is such a task only its target knows.
@@ -209,7 +216,7 @@ impl Desk {
             let handle = self.conversation(&known.place).await?;
             let id = RequestId::string(&Uuid::new_v4().simple().to_string());
             let request = Request { id, method: method.into(), params: Some(known.params()) };
-            let pending = handle.request(request, false)?;
+            let pending = handle.request_with(request, false, None, self.passed.clone())?;
             match timeout(ANSWER, pending.answer(ANSWER)).await {
                 Ok(Ok(CallAnswer::Json(body))) => return read(&body),
                 Ok(Ok(CallAnswer::Refused { status, body })) => return Err(Trouble::Refused(status, read(&body)?)),
@@ -229,8 +236,9 @@ impl Desk {
                 Ok(Some(questions)) => return Ok(questions),
                 Ok(None) => {
                     // Apart from this request: whoever comes next finds what was begun.
-                    let (begun, request) = (handle.clone(), known.result_request());
-                    let begun = actix_rt::spawn(async move { listen(&begun, request).await });
+                    let (served, request) = (self.served.clone(), known.result_request());
+                    let (begun, passed) = (handle.clone(), self.passed.clone());
+                    let begun = actix_rt::spawn(async move { listen(&served, begun, request, passed).await });
                     match begun.await.unwrap_or(Err(SessionError::Crashed)) {
                         Ok(()) => return Ok(handle.questions(known.call()).await?.unwrap_or_default()),
                         Err(SessionError::Left) => {}
@@ -243,14 +251,45 @@ impl Desk {
         }
         Err(Trouble::Session(SessionError::Overloaded))
     }
+
+    /// Hands answers to the questions that wait; false if none of them does.
+    async fn hand_over(
+        &self,
+        handle: &SessionHandle,
+        known: &Known,
+        responses: &InputResponses,
+    ) -> Result<bool, SessionError> {
+        let waits = handle.questions(known.call()).await?.unwrap_or_default();
+        let keyed: Vec<(InputRequest, RequestId)> = waits
+            .into_iter()
+            .map(|request| {
+                let id = request.id.clone();
+                (legacy::question(request), id)
+            })
+            .collect();
+        let mut any = false;
+        for (key, value) in responses {
+            let Some((_, id)) = keyed.iter().find(|(question, _)| question.key == *key) else { continue };
+            any = true;
+            let response = Response { id: Some(id.clone()), body: ResponseBody::Result(value.clone()) };
+            handle.response_with(response, self.passed.clone()).await?;
+        }
+        Ok(any)
+    }
 }
 
-/// Begins to listen to what a task asks: until it does, or for a moment. The request goes on after that.
-async fn listen(handle: &SessionHandle, request: Request) -> Result<(), SessionError> {
-    match handle.request(request, true)?.answer(FIRST).await? {
+/// Begins to listen to what a task asks: until it has, or for a moment. The request goes on after that.
+async fn listen(
+    served: &Arc<Served>,
+    handle: Arc<SessionHandle>,
+    request: Request,
+    passed: Option<Arc<Passed>>,
+) -> Result<(), SessionError> {
+    let answer = handle.request_with(request, true, None, passed)?.answer(FIRST).await?;
+    match answer {
         CallAnswer::Stream(attachment) => {
-            tokio::time::sleep(GATHER).await;
-            handle.connection_closed(&attachment);
+            let timing = StreamTiming { close_after: None, ..served.timing };
+            asked(Reader::new(served, Session::of(handle), attachment, timing)).await;
             Ok(())
         }
         // There are too many calls.
@@ -260,23 +299,17 @@ async fn listen(handle: &SessionHandle, request: Request) -> Result<(), SessionE
     }
 }
 
-/// Hands answers to the questions that wait; false if none of them does.
-async fn answer(handle: &SessionHandle, known: &Known, responses: &InputResponses) -> Result<bool, SessionError> {
-    let waits = handle.questions(known.call()).await?.unwrap_or_default();
-    let keyed: Vec<(InputRequest, RequestId)> = waits
-        .into_iter()
-        .map(|request| {
-            let id = request.id.clone();
-            (legacy::question(request), id)
-        })
-        .collect();
-    let mut any = false;
-    for (key, value) in responses {
-        let Some((_, id)) = keyed.iter().find(|(question, _)| question.key == *key) else { continue };
-        any = true;
-        handle.response(Response { id: Some(id.clone()), body: ResponseBody::Result(value.clone()) }).await?;
+/// Waits until a task has asked what it asks together, or came to its end. Nothing in 2025-11-25 says which question is
+/// the last: it is the one that no other follows closely.
+async fn asked(mut reader: Reader) {
+    let longest = Instant::now() + FIRST;
+    let mut until = Instant::now() + GATHER;
+    while let Ok(Some(frame)) = timeout_at(until.min(longest), reader.next()).await {
+        let data = sse::read_back(&frame).map(|(_, data)| Message::parse(&data));
+        if matches!(data, Some(Ok(Message::Request(_)))) {
+            until = Instant::now() + GATHER;
+        }
     }
-    Ok(any)
 }
 
 fn read(body: &Bytes) -> Result<ResponseBody, Trouble> {

@@ -71,7 +71,7 @@ pub async fn serve(caller: &Caller<'_>, request: Request, context: Context) -> R
     };
     let routed = Routed { target: task.target.as_ref().into(), exposed: token, name: task.id, headers: None };
     let pass = Pass::new(caller, context, &params, routed, exchange)?;
-    Begun::Passes(Box::new(pass)).answer(caller.gateway.streaming).await
+    Begun::Passes(Box::new(pass)).answer(caller.streams()).await
 }
 
 /// It has been there: it may be back when the target was asked again.

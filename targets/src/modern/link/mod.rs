@@ -369,19 +369,15 @@ impl Drop for Registered<'_> {
 
 #[async_trait]
 impl Link for ModernLink {
-    async fn call(&self, id: i64, body: Bytes, deadline: Instant) -> Result<CallReply, TargetError> {
-        self.send(id, &body, Terms { deadline, passed: None }).await
-    }
-
     /// Every request of the call has what passes, also those that repeat it with answers.
     async fn call_with(
         &self,
         id: i64,
         body: Bytes,
-        passed: &Arc<Passed>,
+        passed: Option<&Arc<Passed>>,
         deadline: Instant,
     ) -> Result<CallReply, TargetError> {
-        self.send(id, &body, Terms { deadline, passed: Some(passed) }).await
+        self.send(id, &body, Terms { deadline, passed }).await
     }
 
     /// `last_event_id` is the newest position that the link reported for the call. Answers may be posted before this
@@ -405,7 +401,12 @@ impl Link for ModernLink {
     }
 
     /// See [`ledger`] for when an answer is delivered.
-    async fn post(&self, body: Bytes, deadline: Instant) -> Result<(), TargetError> {
+    async fn post_with(
+        &self,
+        body: Bytes,
+        _passed: Option<&Arc<Passed>>,
+        deadline: Instant,
+    ) -> Result<(), TargetError> {
         self.check_open()?;
         match parse(&body)? {
             Message::Response(response) => self.answer(response, deadline).await,

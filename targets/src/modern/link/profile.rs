@@ -37,6 +37,9 @@ pub(super) struct Profile {
     pub(super) level: Option<Box<str>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) subscriptions: Vec<Box<str>>,
+    /// Through which gateways the client came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) via: Option<Box<str>>,
 }
 
 // === impl Declared ===
@@ -86,6 +89,7 @@ impl Profile {
             offered: Offered::of_discover(discover),
             level: None,
             subscriptions: Vec::new(),
+            via: hello.via,
         }
     }
 

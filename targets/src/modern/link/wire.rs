@@ -35,6 +35,8 @@ pub(super) struct Wire {
     pub(super) declared: Declared,
     pub(super) profile: Mutex<Profile>,
     pub(super) closed: CancellationToken,
+    /// What goes along with requests that no request of the client causes, listening above all.
+    beside: Option<Arc<Passed>>,
     /// The tasks that calls have become, by their ids.
     pub(super) tasks: Mutex<BTreeMap<i64, Box<str>>>,
 }
@@ -64,6 +66,7 @@ impl Wire {
             revision,
             capabilities: modern_capabilities(&profile.capabilities, profile.hello_revision()),
             declared: profile.declared(),
+            beside: profile.via.clone().map(|via| Passed::through(None, via.into())),
             profile: Mutex::new(profile),
             closed: CancellationToken::new(),
             tasks: Mutex::default(),
@@ -152,7 +155,8 @@ impl Wire {
         terms: Terms<'_>,
         tasks: bool,
     ) -> Result<Response, TargetError> {
-        let request = ModernRequest { passed: terms.passed.cloned(), ..self.build(method, params, tasks) };
+        let passed = terms.passed.or(self.beside.as_ref()).cloned();
+        let request = ModernRequest { passed, ..self.build(method, params, tasks) };
         let response = self.exchange.exchange(request, notes, terms.deadline).await?;
         if refuses_revision(&response) {
             tracing::info!(method, "the target does not speak revision {} any more", self.revision);

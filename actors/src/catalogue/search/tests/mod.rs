@@ -35,7 +35,6 @@ fn snapshot(naming: Naming, targets: Vec<TargetState>) -> Snapshot {
         listing: Listing::Default,
         pagination: true,
         exceptions: Default::default(),
-        instructions: None,
         max_name_length: None,
         search: true,
         sessions: SessionSettings::default(),

@@ -12,6 +12,7 @@ use sessiongate_storage::{Batch, Op, StoredSession, StreamExtent, Timestamp};
 use sessiongate_targets::{CallReply, LinkEvent, Origin, SavedLink, TargetError, Welcome};
 
 use crate::catalogue::{Snapshot, TargetCatalogue, TargetState};
+use crate::habits::Habits;
 use crate::session::core::{
     Answer, CallId, ConnId, Effect, Env, Generation, Input, Record, SessionCore, SessionFacts, Step,
 };
@@ -116,6 +117,7 @@ pub(super) struct World {
     pub(super) core: SessionCore,
     pub(super) settings: Arc<GatewaySettings>,
     pub(super) catalogue: Snapshot,
+    pub(super) habits: Habits,
     sealer: Sealer,
     pub(super) now: u64,
     pub(super) disk: Disk,
@@ -131,13 +133,17 @@ pub(super) fn settings(change: impl FnOnce(&mut GatewaySettings)) -> GatewaySett
         listing: Listing::Default,
         pagination: true,
         exceptions: Default::default(),
-        instructions: None,
         max_name_length: None,
         search: false,
         sessions: SessionSettings::default(),
     };
     change(&mut settings);
     settings
+}
+
+/// A tool as a target lists it.
+pub(super) fn listed(name: &str) -> Value {
+    json!({"name": name, "inputSchema": {"type": "object"}})
 }
 
 pub(super) fn target(named: &str, tools: &[&str]) -> TargetState {
@@ -148,11 +154,12 @@ pub(super) fn target(named: &str, tools: &[&str]) -> TargetState {
         capabilities: raw(&capabilities),
         server_info: raw(&json!({"name": named})),
         instructions: None,
-        tools: tools.iter().map(|tool| raw(&json!({"name": tool, "inputSchema": {"type":"object"}}))).collect(),
+        tools: tools.iter().map(|tool| raw(&listed(tool))).collect(),
         prompts: vec![raw(&json!({"name":"greet"}))],
         resources: vec![raw(&json!({"uri": format!("{named}://one"), "name":"one"}))],
         templates: Vec::new(),
         caching: Default::default(),
+        left_out: Vec::new(),
         synced_at: Timestamp(START),
         took_ms: 1,
     };
@@ -188,6 +195,7 @@ impl World {
             client_info: raw(&json!({"name":"c","version":"1"})),
             created: Timestamp(START),
             max_name_length: None,
+            via: None,
             conversation: false,
             transient: false,
             stateless: false,
@@ -196,7 +204,8 @@ impl World {
         let mut disk = Disk::default();
         disk.apply(&core.first_batch());
         let sealer = Sealer::new(Key::new(1, [7; 32]), Vec::new()).unwrap();
-        Self { core, settings, catalogue, sealer, now: START, history: vec![disk.clone()], disk, next: 1 }
+        let habits = Habits::default();
+        Self { core, settings, catalogue, habits, sealer, now: START, history: vec![disk.clone()], disk, next: 1 }
     }
 
     /// A session of the gateway's own, for modern clients.
@@ -209,8 +218,8 @@ impl World {
     }
 
     pub(super) fn step(&mut self, input: Input) -> Out {
-        let env = Env { now: Timestamp(self.now), catalogue: &self.catalogue, sealer: &self.sealer };
-        let step = self.core.step(input, &env);
+        let settings = self.settings.clone();
+        let step = self.core.step(input, &env(self.now, &settings, &self.catalogue, &self.habits, &self.sealer));
         self.commit(step)
     }
 
@@ -224,11 +233,18 @@ impl World {
 
     /// The process is killed and started again.
     pub(super) fn restart(&mut self) -> Out {
-        let env = Env { now: Timestamp(self.now), catalogue: &self.catalogue, sealer: &self.sealer };
-        let (core, step, next) = SessionCore::restore(self.settings.clone(), &self.disk.stored(), &env).unwrap();
+        let settings = self.settings.clone();
+        let env = env(self.now, &settings, &self.catalogue, &self.habits, &self.sealer);
+        let (core, step, next) = SessionCore::restore(settings.clone(), &self.disk.stored(), &env).unwrap();
         self.core = core;
         self.next = next.0;
         self.commit(step)
+    }
+
+    /// The gateway's settings change.
+    pub(super) fn change(&mut self, change: impl FnOnce(&mut GatewaySettings)) -> Out {
+        change(Arc::make_mut(&mut self.settings));
+        self.step(Input::SettingsChanged)
     }
 
     pub(super) fn id(&mut self) -> CallId {
@@ -352,6 +368,16 @@ impl World {
         let params = json!({"message":"who?","requestedSchema":schema});
         self.says(target, 1, on, event, json!({"id":q,"method":"elicitation/create","params":params}))
     }
+}
+
+fn env<'a>(
+    now: u64,
+    settings: &'a GatewaySettings,
+    catalogue: &'a Snapshot,
+    habits: &'a Habits,
+    sealer: &'a Sealer,
+) -> Env<'a> {
+    Env { now: Timestamp(now), settings, catalogue, habits, sealer }
 }
 
 /// What one input led to.

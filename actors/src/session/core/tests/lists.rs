@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sessiongate_protocol::RequestId;
 use sessiongate_targets::TargetError;
 
-use super::fixture::{NEW, World, name, raw, target};
+use super::fixture::{NEW, World, listed, name, raw, target};
 use crate::catalogue::Snapshot;
 use crate::session::core::{Effect, Generation, Input};
 use crate::settings::Listing;
@@ -42,18 +42,18 @@ fn a_live_list_goes_through_the_targets_page_by_page() {
     let (call, out) = world.request(1, "tools/list", json!({}), true);
     assert_eq!(&*out.opens()[0].0, "cart");
     assert_eq!(world.opened("cart", 1).sent()[0].1.get("params"), None);
-    let page = json!({"tools":[{"name":"add"}],"nextCursor":""});
+    let page = json!({"tools":[listed("add")],"nextCursor":""});
     let page = world.done(call, 1, page).answer();
     assert_eq!(names(&page), ["cart___add"]);
     let cursor = page["result"]["nextCursor"].clone();
     let (call, out) = world.request(2, "tools/list", json!({"cursor":cursor}), true);
     assert_eq!(out.sent()[0].1["params"], json!({"cursor":""}), "an empty cursor is one");
-    let page = world.done(call, 1, json!({"tools":[{"name":"del"}]})).answer();
+    let page = world.done(call, 1, json!({"tools":[listed("del")]})).answer();
     let cursor = page["result"]["nextCursor"].clone();
     let (call, out) = world.request(3, "tools/list", json!({"cursor":cursor}), true);
     assert_eq!(&*out.opens()[0].0, "mail");
     world.opened("mail", 1);
-    let page = world.done(call, 1, json!({"tools":[{"name":"send"}]})).answer();
+    let page = world.done(call, 1, json!({"tools":[listed("send")]})).answer();
     assert_eq!((names(&page), page["result"].get("nextCursor")), (vec!["mail___send"], None));
 }
 
@@ -80,7 +80,7 @@ fn the_catalogue_comes_first_and_live_targets_after_it() {
     let (call, out) = world.request(2, "tools/list", json!({"cursor": cursor}), true);
     assert_eq!(&*out.opens()[0].0, "mail");
     world.opened("mail", 1);
-    let page = world.done(call, 1, json!({"tools": [{"name": "send"}]})).answer();
+    let page = world.done(call, 1, json!({"tools": [listed("send")]})).answer();
     assert_eq!((names(&page), page["result"].get("nextCursor")), (vec!["mail___send"], None));
     // Known or not, it is used by its prefix; the other one is not.
     assert_eq!(world.tool(3, "mail___other").1.sent()[0].1["params"]["name"], "other");
@@ -115,11 +115,11 @@ fn plain_names_of_live_targets_are_remembered_after_a_restart() {
     assert_eq!(world.tool(3, "send").1.answer()["error"]["code"], -32602, "never seen");
     let (call, _) = world.request(4, "tools/list", json!({"cursor": cursor}), true);
     world.opened("mail", 1);
-    let out = world.done(call, 1, json!({"tools": [{"name": "send"}, {"name": "add"}]}));
+    let out = world.done(call, 1, json!({"tools": [listed("send"), listed("add")]}));
     assert!(out.stores() && !out.0.durable.is_empty(), "shown when it is stored");
     assert_eq!(names(&out.answer()), ["send", "mail___add"], "`add` is cart's");
     let (call, _) = world.request(5, "tools/list", json!({"cursor": cursor}), true);
-    let again = world.done(call, 1, json!({"tools": [{"name": "send"}]}));
+    let again = world.done(call, 1, json!({"tools": [listed("send")]}));
     assert!(again.0.durable.is_empty(), "it is known");
     world.restart();
     for (id, (tool, target)) in [("send", "mail"), ("mail___add", "mail"), ("add", "cart")].into_iter().enumerate() {
@@ -173,7 +173,7 @@ fn a_live_list_keeps_its_kind_over_a_restart() {
     let out = world.restart();
     let (_, generation) = out.opens().remove(0);
     assert_eq!(world.link_opened("cart", generation, None).resumed(), [(call, "e1".to_owned())]);
-    world.done(call, generation, json!({"tools":[{"name":"add"}]}));
+    world.done(call, generation, json!({"tools":[listed("add")]}));
     assert_eq!(world.disk.messages(stream)[1]["result"]["tools"][0]["name"], "cart___add");
 }
 

@@ -7,6 +7,7 @@ mod crash;
 mod elicitation;
 mod failures;
 mod fixture;
+mod followed;
 mod lists;
 mod names;
 mod progress;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::fixture::{NEW, World, target};
+use super::fixture::{NEW, World, listed, target};
 use crate::catalogue::{ListKind, Snapshot};
 use crate::session::core::{Record, SessionFacts};
 use crate::settings::{GatewaySettings, Listing, Naming};
@@ -143,7 +143,7 @@ fn live_names_are_cut_and_known_after_a_restart() {
         });
         let (call, _) = world.request(1, "tools/list", json!({}), true);
         world.opened("cart", 1);
-        let out = world.done(call, 1, json!({"tools": [{"name": x}, {"name": "add"}]}));
+        let out = world.done(call, 1, json!({"tools": [listed(&x), listed("add")]}));
         assert!(out.stores() && !out.0.durable.is_empty(), "shown when it is stored");
         let page = out.answer();
         let short = page["result"]["tools"][0]["name"].as_str().unwrap().to_owned();
@@ -151,7 +151,7 @@ fn live_names_are_cut_and_known_after_a_restart() {
         // Another tool whose name is that one: it is not shown under it.
         let (call, _) = world.request(2, "tools/list", json!({}), true);
         let fake = short.strip_prefix("cart___").unwrap();
-        let page = world.done(call, 1, json!({"tools": [{"name": fake}, {"name": x}]})).answer();
+        let page = world.done(call, 1, json!({"tools": [listed(fake), listed(&x)]})).answer();
         assert_eq!(page["result"]["tools"].as_array().unwrap().len(), 1, "{page}");
         for restarted in [false, true] {
             let mut generation = 1;

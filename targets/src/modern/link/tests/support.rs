@@ -136,6 +136,7 @@ impl World {
                 revision: Revision::V2025_11_25,
                 capabilities: raw(&capabilities),
                 client_info: raw(&json!({"name":"client","version":"1"})),
+                via: None,
             };
             let discover = json!({"supportedVersions":["2026-07-28"],"capabilities":{
                 "tools":{"listChanged":true},"resources":{"subscribe":true,"listChanged":true},"prompts":{}}});
