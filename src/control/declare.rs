@@ -94,11 +94,15 @@ impl Control {
     }
 }
 
-/// `gatewayId` of the declared gateway of this name: the same one whenever it is declared. A name of the file may have
-/// several hyphens in a row, an id may not.
+/// `gatewayId` of the declared gateway of this name: the same one whenever it is declared.
 pub(super) fn declared_id(name: &str) -> String {
+    format!("{}-{}", shown_name(name).to_ascii_lowercase(), digits(name).to_ascii_lowercase())
+}
+
+/// A name of the file in the form that names and ids have: there are no two hyphens in a row in those.
+pub(super) fn shown_name(name: &str) -> String {
     let words: Vec<&str> = name.split('-').filter(|word| !word.is_empty()).collect();
-    format!("{}-{}", words.join("-").to_ascii_lowercase(), digits(name).to_ascii_lowercase())
+    words.join("-")
 }
 
 /// Refuses to change what the file declares.

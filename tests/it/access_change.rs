@@ -46,7 +46,7 @@ impl Open {
     }
 
     /// All of it ends with a hint to come back; gives what the call's stream said last.
-    async fn is_cut(self) -> (Client, Value, String) {
+    async fn cut(self) -> (Client, Value, String) {
         let events = cut(self.call).await;
         assert!(events.iter().all(|event| event.data.as_ref().is_none_or(|data| data.get("id").is_none())));
         cut(self.standing).await;
@@ -107,7 +107,7 @@ async fn another_key_ends_the_streams_of_its_holder_and_of_nobody_else() {
     let url = &gateway.url;
     let (ada, bob) = (Open::new(url, Some(ADA), "").await, Open::new(url, Some(BOB), "").await);
     home.write(&keys(&[("ada", NEW), ("bob", BOB)], &target));
-    let (mut ada, id, last) = ada.is_cut().await;
+    let (mut ada, id, last) = ada.cut().await;
     assert_eq!(ada.get(Some(&last)).await.unwrap().status(), 401);
     ada.http = Client::with_key(url, NEW).http;
     read_on(&ada, &id, &last).await;
@@ -136,7 +136,7 @@ async fn other_rules_end_the_streams_of_those_who_have_tokens() {
     let token = |audience: &str| issuer.token_with(&json!({"sub": "ada", "aud": audience}));
     let (ada, bob) = (Open::new(url, Some(&token("gw")), "").await, Open::new(url, Some(BOB), "").await);
     home.write(&settings("other"));
-    let (mut ada, id, last) = ada.is_cut().await;
+    let (mut ada, id, last) = ada.cut().await;
     assert_eq!(ada.get(Some(&last)).await.unwrap().status(), 401);
     ada.http = Client::with_key(url, &token("other")).http;
     read_on(&ada, &id, &last).await;
@@ -161,7 +161,7 @@ async fn another_resource_policy_ends_all_streams() {
     };
     let open = Open::new(&url, None, "ref___").await;
     put("Deny").await;
-    let (client, call, last) = open.is_cut().await;
+    let (client, call, last) = open.cut().await;
     assert_eq!(client.get(Some(&last)).await.unwrap().status(), 403);
     control.ok("DELETE", &path, None).await;
     read_on(&client, &call, &last).await;

@@ -203,4 +203,6 @@ fn a_service_that_nobody_calls_is_remarked_on() {
     }
     write("auth.example:0");
     assert!(check(&home.file(), 2).contains("auth.example:0"));
+    home.write(&format!("! aws: {{region: \"\"}}\ntargets:\n{}", http_target("ref", "https://example.com/mcp", "")));
+    assert!(check(&home.file(), 2).contains("aws.region"));
 }

@@ -65,7 +65,7 @@ async fn plain_names_are_prefixed_only_where_two_targets_offer_them() {
 }
 
 /// A target with one resource that says who read it.
-fn library(who: &'static str) -> Scripted {
+pub fn library(who: &'static str) -> Scripted {
     Scripted::raw(move |request| match (request.method.as_str(), request.body["method"].as_str()) {
         ("POST", Some("initialize")) => Reply::Json(result(
             request,

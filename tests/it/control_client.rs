@@ -113,11 +113,18 @@ impl Control {
 
     /// Sends a signed request, and resets the connection in the moment when it was sent.
     pub fn send_and_reset(&self, method: &str, path: &str, body: &Value) {
-        let body = body.to_string();
+        let text = self.text(method, path, &body.to_string());
+        let mut stream = std::net::TcpStream::connect(self.address()).unwrap();
+        stream.write_all(text.as_bytes()).unwrap();
+        nix::sys::socket::setsockopt(&stream, nix::sys::socket::sockopt::Linger, &LINGER).unwrap();
+    }
+
+    /// A signed request as it is written to a connection.
+    pub fn text(&self, method: &str, path: &str, body: &str) -> String {
         let method: Method = method.parse().unwrap();
         let request = self.http.request(method.clone(), format!("{}{path}", self.base));
         let mut request =
-            request.header("content-type", "application/json").body(body.clone().into_bytes()).build().unwrap();
+            request.header("content-type", "application/json").body(body.to_owned().into_bytes()).build().unwrap();
         self.signer.apply(&mut request, SystemTime::now()).unwrap();
         let host = self.address();
         let mut text = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {}\r\n", body.len());
@@ -125,9 +132,7 @@ impl Control {
             text.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
         }
         text.push_str(&format!("\r\n{body}"));
-        let mut stream = std::net::TcpStream::connect(host).unwrap();
-        stream.write_all(text.as_bytes()).unwrap();
-        nix::sys::socket::setsockopt(&stream, nix::sys::socket::sockopt::Linger, &LINGER).unwrap();
+        text
     }
 
     /// Sends a signed request that must be answered.

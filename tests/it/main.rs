@@ -20,6 +20,7 @@ mod control;
 mod control_authorizer;
 mod control_client;
 mod control_crash;
+mod control_created;
 mod control_model;
 mod control_policy_crash;
 mod control_refused;

@@ -65,8 +65,8 @@ fn rows() -> Vec<Row> {
                     .header("content-type", "application/json")
                     .body(PING)
             },
-            status: 406,
-            code: -32600,
+            status: 200,
+            code: 0,
         },
         Row {
             name: "accept lacks JSON",

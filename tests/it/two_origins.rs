@@ -145,6 +145,7 @@ async fn gateways_of_the_file_are_read_by_the_ids_that_lists_show_and_take_no_ro
         let id = item["gatewayId"].as_str().unwrap();
         let read = home.ok("GET", &format!("/gateways/{id}/"), None).await;
         assert_eq!(read["name"], item["name"]);
+        assert!(["a-b", "c-d", "e-f-0123456789"].contains(&read["name"].as_str().unwrap()), "{read}");
         assert_eq!(home.ok("GET", &format!("/gateways/{id}/targets/"), None).await["items"][0]["name"], "ref");
     }
     home.gateway("shop", json!({})).await;

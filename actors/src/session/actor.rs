@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 use super::connection::{Attachment, StreamItem};
 use super::core::{CallId, ConnId, Effect, EndReason, Env, Input, SessionCore, Step};
 use super::event::{CallReply, Event, Permit};
-use super::handle::{MAILBOX, SessionHandle};
+use super::handle::{MAILBOX, SessionHandle, Whose};
 use super::open_link::OpenLink;
 use super::passed::PassedBeside;
 use crate::error::SessionError;
@@ -81,8 +81,7 @@ impl SessionActor {
         durable: HashMap<StreamId, u64>,
         on_stop: OnStop,
     ) -> SessionHandle {
-        let (key, revision) = (lease.key, core.revision());
-        let (principal, own) = (core.facts().principal.clone(), core.facts().conversation || core.facts().transient);
+        let whose = Whose::of(&core, lease.key, gateway.name.clone());
         let actor = Self {
             gateway,
             core,
@@ -107,9 +106,7 @@ impl SessionActor {
             on_stop: Some(on_stop),
             stopping: false,
         };
-        let gateway = actor.gateway.name.clone();
-        let created = actor.core.facts().created;
-        SessionHandle::new(key, revision, own, principal, gateway, created, actor.start().recipient(), next_call)
+        SessionHandle::new(whose, actor.start().recipient(), next_call)
     }
 
     pub(super) fn step(&mut self, input: Input, ctx: &mut Context<Self>) {

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::RecvError;
 
 use super::connection::Attachment;
-use super::core::{CallId, ConnId, EndReason, Input, LINGERS, SessionView};
+use super::core::{CallId, ConnId, EndReason, Input, LINGERS, SessionCore, SessionView};
 use super::event::{CallAnswer, Event, Unhandled};
 use crate::error::SessionError;
 
@@ -29,14 +29,20 @@ const LOCAL_DEADLINE: Duration = Duration::from_secs(10);
 /// There is one address for all requests, never cloned for a request: the mailbox bounds what is sent through one
 /// address, so that a session cannot be flooded.
 pub struct SessionHandle {
-    key: SessionKey,
-    revision: Revision,
-    own: bool,
-    principal: Box<str>,
-    gateway: std::sync::Arc<str>,
-    created: Timestamp,
+    whose: Whose,
     addr: Recipient<Event>,
     next: AtomicU64,
+}
+
+/// What does not change as long as a session lives.
+pub(super) struct Whose {
+    key: SessionKey,
+    revision: Revision,
+    /// Of the gateway's own.
+    own: bool,
+    principal: Box<str>,
+    gateway: Arc<str>,
+    created: Timestamp,
 }
 
 /// A request that was handed to the session. Dropping it says that nobody waits any more; the call goes on.
@@ -50,47 +56,38 @@ pub struct PendingCall<'a> {
 // === impl SessionHandle ===
 
 impl SessionHandle {
-    pub(super) fn new(
-        key: SessionKey,
-        revision: Revision,
-        own: bool,
-        principal: Box<str>,
-        gateway: std::sync::Arc<str>,
-        created: Timestamp,
-        addr: Recipient<Event>,
-        next: CallId,
-    ) -> Self {
-        Self { key, revision, own, principal, gateway, created, addr, next: AtomicU64::new(next.0) }
+    pub(super) fn new(whose: Whose, addr: Recipient<Event>, next: CallId) -> Self {
+        Self { whose, addr, next: AtomicU64::new(next.0) }
     }
 
     /// The internal key.
     pub fn key(&self) -> SessionKey {
-        self.key
+        self.whose.key
     }
 
     /// The negotiated revision.
     pub fn revision(&self) -> Revision {
-        self.revision
+        self.whose.revision
     }
 
     /// The revision that its client speaks: sessions of the gateway's own are for those who have none.
     pub fn client_revision(&self) -> Revision {
-        if self.own { Revision::V2026_07_28 } else { self.revision }
+        if self.whose.own { Revision::V2026_07_28 } else { self.whose.revision }
     }
 
     /// Who owns it, hashed.
     pub fn principal(&self) -> &str {
-        &self.principal
+        &self.whose.principal
     }
 
     /// The gateway it belongs to.
     pub fn gateway(&self) -> &str {
-        &self.gateway
+        &self.whose.gateway
     }
 
     /// When it began: tells it from one that had the same key before.
     pub fn created(&self) -> Timestamp {
-        self.created
+        self.whose.created
     }
 
     /// The actor runs.
@@ -221,6 +218,22 @@ impl SessionHandle {
             actix_rt::spawn(async move {
                 let _ = tokio::time::timeout(LOCAL_DEADLINE, addr.send(event)).await;
             });
+        }
+    }
+}
+
+// === impl Whose ===
+
+impl Whose {
+    pub(super) fn of(core: &SessionCore, key: SessionKey, gateway: Arc<str>) -> Self {
+        let facts = core.facts();
+        Self {
+            key,
+            revision: facts.revision,
+            own: facts.conversation || facts.transient,
+            principal: facts.principal.clone(),
+            gateway,
+            created: facts.created,
         }
     }
 }

@@ -59,6 +59,11 @@ impl Rules {
             }
             _ => {}
         }
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if let Some(region) = aws.region.as_ref().filter(|region| region.is_empty() || !region.bytes().all(plain)) {
+            let remedy = "write one such as us-east-1, or leave it out";
+            self.say(path.key("region"), format!("`{region}` is not the name of a region"), remedy);
+        }
         for (role, key) in aws.roles.iter().flatten() {
             let path = path.key("roles").key(role);
             if role != "*" && !(role.starts_with("arn:") && role.contains(":role/")) {

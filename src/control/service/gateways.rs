@@ -10,7 +10,7 @@ use sessiongate_targets::aws::GatewayRole;
 use super::pages::Wanted;
 use super::{Control, digest, later_than, quota, same_parameters};
 use crate::config::GatewayConfig;
-use crate::control::declare::not_declared;
+use crate::control::declare::{not_declared, shown_name};
 use crate::control::error::FieldError;
 use crate::control::model::Input;
 use crate::control::objects::{Creation, GatewayObject, GatewayStatus, Members, reason, text};
@@ -215,6 +215,9 @@ impl Control {
 
     pub(super) fn describe(&self, object: &Arc<GatewayObject>) -> Value {
         let mut out = object.describe(&self.account.gateway_arn(&object.id), &self.url_of(object));
+        if object.declared.is_some() {
+            out["name"] = json!(shown_name(object.name()));
+        }
         let (served, contested) = self.contested(object);
         if !served && object.status == GatewayStatus::Ready {
             out["status"] = json!(GatewayStatus::Failed);

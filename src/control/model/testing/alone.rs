@@ -70,9 +70,13 @@ impl Sampler<'_> {
         out
     }
 
-    /// What is required; of lists and maps one more than nothing.
+    /// What is required; of lists and maps one more than nothing, and of an enumeration not its first value, which may be the one
+    /// that holds in any case.
     fn one(&self, shape: ShapeId) -> Value {
         match (&self.model.shape(shape).kind, self.required_only(shape)) {
+            (Kind::String { values, .. }, Value::String(first)) if values.first() == Some(&first) => {
+                values.last().map_or(Value::Null, |last| last.as_str().into())
+            }
             (Kind::List { item, .. }, Value::Array(items)) if items.is_empty() => {
                 Value::Array(vec![self.required_only(*item)])
             }

@@ -50,7 +50,7 @@ impl Run {
         let gone = TargetError::SessionGone;
         let event = format!("e{id}");
         let generation = world.core.links.get(target).map(|link| link.generation().0).unwrap_or_default();
-        let out = match (kind % 16, picked) {
+        let out = match (kind % 18, picked) {
             (0 | 1, _) => world.tool(id, if target == "cart" { "cart___add" } else { "mail___send" }).1,
             (2 | 3, _) => match self.opening.pop() {
                 Some((target, generation)) if at < 200 => world.opened(&target, generation),
@@ -90,6 +90,8 @@ impl Run {
             (14, Some((call, ..))) => {
                 world.step(if at < 128 { Input::ReplyGone(call) } else { Input::UpgradeDue(call) })
             }
+            (16, _) => world.change(|settings| settings.sessions.streaming = !at.is_multiple_of(3)),
+            (17, Some((call, ..))) => world.step(Input::Lingers(call)),
             (15, _) if at < 100 => {
                 self.sent.clear();
                 self.opening.clear();
@@ -134,6 +136,9 @@ impl Run {
         let kept: usize = disk.streams.values().map(std::collections::BTreeMap::len).sum();
         let streams = disk.streams.values().filter(|events| !events.is_empty()).count();
         assert!(kept as u64 <= limit.max(streams as u64), "{kept} events in {streams} streams");
+        if !self.world.settings.sessions.streaming {
+            assert!(core.queue.is_empty() && core.standing().is_none(), "there is no stream for it");
+        }
         let waiting = core.queue.iter().filter(|queued| queued.question.is_some()).count();
         assert!(core.queue.len() <= 4 + waiting);
     }
