@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sessiongate_protocol::members::Members;
 use sessiongate_protocol::{EventId, RawJson};
 
-use super::{CallId, Env, SessionCore, SessionFacts, Step};
+use super::{Env, SessionCore, SessionFacts, Step};
 use crate::exception::ExceptionLevel;
 use crate::settings::GatewaySettings;
 
@@ -76,11 +76,10 @@ impl SessionCore {
         members.with(&["elicitation", "sampling", "roots"].map(|kind| (kind, None)))
     }
 
-    /// A question of this call, or of none, that is on no stream can wait for none either: there is no standing stream, or the
-    /// client took JSON only and never had one.
-    pub(super) fn is_out_of_reach(&self, call: Option<CallId>) -> bool {
-        let json_only = call.and_then(|call| self.calls.get(&call)).is_some_and(|call| !call.sse);
-        !self.current.streaming || json_only && self.standing().is_none() && !self.facts.conversation
+    /// Whether the client can be asked something while a call runs whose answer may be a stream, or may not: there, or on a
+    /// stream that it has or comes back to.
+    pub(super) fn can_be_asked(&self, sse: bool) -> bool {
+        self.facts.conversation || self.can_be_told() && (sse || self.standing().is_some())
     }
 
     /// The client can be told of changes.

@@ -23,14 +23,15 @@ impl SessionCore {
         target: &str,
         method: &str,
         name: Option<&str>,
+        sse: bool,
         env: &Env<'_>,
     ) -> bool {
-        !self.can_be_told() && !env.habits.is_quick(target, habit_of(method, name))
+        !self.can_be_asked(sse) && !env.habits.is_quick(target, habit_of(method, name))
     }
 
     /// What a call that ended says of its tool.
     pub(super) fn habit(&self, call: &Call, outcome: &str, env: &Env<'_>) -> Option<bool> {
-        if self.can_be_told() {
+        if self.can_be_asked(call.sse) {
             return None;
         }
         let slow = call.asked_apart || env.now.since(call.started) >= LINGERS;

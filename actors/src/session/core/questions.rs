@@ -146,7 +146,8 @@ impl SessionCore {
         };
         let number = self.next_question;
         let stream = call.and_then(|call| self.upgrade(call, env, step));
-        if stream.is_none() && self.is_out_of_reach(call) {
+        let sse = call.and_then(|call| self.calls.get(&call)).is_none_or(|call| call.sse);
+        if stream.is_none() && !self.can_be_asked(sse) {
             return refuse(self, codes::INTERNAL_ERROR, NO_STREAM, step);
         }
         self.next_question += 1;

@@ -292,7 +292,7 @@ impl SessionCore {
             }
             _ => params,
         };
-        let lingers = self.is_heard_from_the_start(&target, &request.method, name.as_deref(), env);
+        let lingers = self.is_heard_from_the_start(&target, &request.method, name.as_deref(), sse, env);
         let body = jsonrpc::request(
             &sessiongate_protocol::RequestId::integer(downstream_id),
             &request.method,
