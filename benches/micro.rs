@@ -15,7 +15,6 @@ use sessiongate::auth::sigv4::{
     AccessKeySpec, AccessKeys, Outbound, Policy, ReplayGuard, ReplaySettings, RequestParts, SERVICE, Signer, verify,
 };
 use sessiongate_actors::catalogue::{ListKind, Snapshot, TargetCatalogue, TargetState};
-use sessiongate_actors::habits::Habits;
 use sessiongate_actors::session::core::{
     CallId, ConnId, Effect, Env, Generation, Input, SessionCore, SessionFacts, Step,
 };
@@ -151,7 +150,6 @@ fn route(c: &mut Criterion) {
 struct Session {
     core: SessionCore,
     settings: Arc<GatewaySettings>,
-    habits: Habits,
     catalogue: Arc<Snapshot>,
     sealer: Sealer,
     next: u64,
@@ -177,7 +175,7 @@ impl Session {
             Ok(sealer) => sealer,
             Err(error) => panic!("{error}"),
         };
-        let mut session = Self { core, settings, habits: Habits::default(), catalogue, sealer, next: 1 };
+        let mut session = Self { core, settings, catalogue, sealer, next: 1 };
         let (call, _) = session.ask("tool-1");
         let result =
             json!({"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"s","version":"1"}});
@@ -193,8 +191,8 @@ impl Session {
     }
 
     fn step(&mut self, input: Input) -> Step {
-        let Self { core, settings, catalogue, habits, sealer, .. } = self;
-        core.step(input, &Env { now: START, settings, catalogue, habits, sealer })
+        let Self { core, settings, catalogue, sealer, .. } = self;
+        core.step(input, &Env { now: START, settings, catalogue, sealer })
     }
 
     /// A call with a progress token; gives the downstream id too, once it is sent.

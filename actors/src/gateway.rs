@@ -10,7 +10,6 @@ use sessiongate_targets::Target;
 use tokio::sync::mpsc;
 
 use crate::catalogue::Snapshot;
-use crate::habits::Habits;
 use crate::meters::CallMeters;
 use crate::settings::GatewaySettings;
 
@@ -30,8 +29,6 @@ pub struct Gateway {
     pub sealer: Arc<Sealer>,
     /// Counts its calls.
     pub meters: CallMeters,
-    /// What its targets' tools do.
-    pub habits: Habits,
     resync: mpsc::Sender<Arc<str>>,
 }
 
@@ -49,7 +46,6 @@ impl Gateway {
         let empty = Snapshot::build(&settings, Vec::new());
         Self {
             meters: CallMeters::new(settings.name.clone()),
-            habits: Habits::default(),
             name: settings.name.clone(),
             settings: ArcSwap::from_pointee(settings),
             targets: ArcSwap::from_pointee(Targets::new()),

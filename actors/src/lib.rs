@@ -7,7 +7,6 @@ pub mod directory;
 pub mod error;
 pub mod exception;
 pub mod gateway;
-pub mod habits;
 pub mod meters;
 pub mod session;
 pub mod settings;

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::json::{RawJson, push_quoted, text_of, too_deep};
+use crate::unreadable::Unreadable;
 
 /// A request id: string or integer, kept as its JSON text so that `1` and `"1"` differ and both come back as they were.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -68,7 +69,7 @@ pub enum ResponseBody {
     Error(RawJson),
 }
 
-/// Why a body is not a message. The texts are for the sender.
+/// Why a body is not a message. The texts are for the sender and for logs: they quote nothing of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
     /// Not JSON, or not UTF-8: -32700.
@@ -211,9 +212,14 @@ fn check_text(body: &[u8]) -> Result<&str, ParseError> {
 }
 
 fn is_array(text: &str) -> bool {
-    text.bytes().find(|b| !b.is_ascii_whitespace()) == Some(b'[')
+    first(text) == Some(b'[')
 }
 
+fn first(text: &str) -> Option<u8> {
+    text.bytes().find(|b| !b.is_ascii_whitespace())
+}
+
+/// For errors of the grammar, which say what is missing where and quote nothing.
 fn not_json(error: serde_json::Error) -> ParseError {
     ParseError::NotJson(error.to_string())
 }
@@ -224,7 +230,11 @@ fn parse_one(whole: &Bytes, part: &str) -> Result<Message, ParseError> {
         Err(error) if error.is_data() => {
             // Data errors may come before the end of the text: is the rest JSON at all?
             serde_json::from_str::<&RawValue>(part).map_err(not_json)?;
-            return Err(ParseError::NotAMessage { reason: error.to_string().into(), id: None });
+            let reason = match first(part) {
+                Some(b'{') => Unreadable::from(&error).to_string().into(),
+                _ => "it must be an object".into(),
+            };
+            return Err(ParseError::NotAMessage { reason, id: None });
         }
         Err(error) => return Err(not_json(error)),
     };
@@ -385,6 +395,26 @@ mod tests {
         assert!(matches!(parse("{"), Err(ParseError::NotJson(_))));
         assert!(matches!(parse("[{}]"), Err(ParseError::Batch)));
         assert!(matches!(parse(&"[".repeat(200)), Err(ParseError::TooDeep)));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_quoting_it() {
+        let long = "hunter2".repeat(100_000);
+        for (text, says) in [
+            ("\"hunter2\"".to_owned(), "it must be an object"),
+            (" 31337".to_owned(), "it must be an object"),
+            (format!("\"{long}\""), "it must be an object"),
+            (r#"{"method":"hunter2","method":"hunter2"}"#.to_owned(), "duplicate field `method`"),
+            (format!("{{\"{long}\":1,\"id\":\"{long}\"}}"), "`jsonrpc` must be"),
+            (long, "not JSON"),
+        ] {
+            let error = parse(&text).unwrap_err();
+            let said = format!("{error} {error:?}");
+            assert!(said.contains(says) && said.len() < 300, "{said:.500}");
+            for word in ["hunter2", "31337", "Envelope"] {
+                assert!(!said.contains(word), "{said:.500}");
+            }
+        }
     }
 
     #[test]

@@ -22,8 +22,10 @@ pub mod sealer;
 pub mod sse;
 pub mod tasks;
 pub mod text;
+pub mod unreadable;
 
 pub use event_id::{EventId, StreamId};
 pub use json::RawJson;
 pub use jsonrpc::{Message, Notification, ParseError, Request, RequestId, Response, ResponseBody};
 pub use revision::{Era, Revision};
+pub use unreadable::Unreadable;

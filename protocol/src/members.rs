@@ -7,6 +7,7 @@ use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::json::{RawJson, push_quoted, text_of};
+use crate::text::short;
 
 /// The members of an object in the order they came, values unparsed. Duplicate names are refused: whoever
 /// reads the last and whoever reads the first would disagree about what was allowed.
@@ -87,7 +88,7 @@ impl<'de: 'a, 'a> serde::Deserialize<'de> for Members<'a> {
                 let mut members: Self::Value = Vec::with_capacity(8);
                 while let Some(Name(name)) = map.next_key()? {
                     if members.iter().any(|(known, _)| *known == name) {
-                        return Err(serde::de::Error::custom(format!("duplicate member `{name}`")));
+                        return Err(serde::de::Error::custom(format!("duplicate member `{}`", short(&name))));
                     }
                     members.push((name, map.next_value()?));
                 }
@@ -137,5 +138,8 @@ mod tests {
     fn duplicates_are_refused_also_when_spelled_differently() {
         assert!(Members::of_str(r#"{"a":1,"a":2}"#).is_err());
         assert!(Members::of_str(r#"{"a":1,"\u0061":2}"#).is_err());
+        let long = "a".repeat(1_000_000);
+        let error = Members::of_str(&format!("{{\"{long}\":1,\"{long}\":2}}")).unwrap_err();
+        assert!(error.to_string().len() < 200);
     }
 }

@@ -305,12 +305,17 @@ fn condition(operator: &str, name: &str, value: &Value) -> Result<Condition, Pol
         "aws:sourceip" => Key::SourceIp,
         _ => return Err(PolicyError::NotOffered(format!("a condition on `{name}`"))),
     };
+    let values = match key {
+        Key::PrincipalArn => principal::also_without_paths(values)?,
+        _ => values,
+    };
     let not_offered = || PolicyError::NotOffered(format!("the condition `{operator}` on `{name}`"));
+    // To IAM, `ArnEquals` and `ArnLike` are one.
     let (test, negated) = match operator {
-        "StringEquals" | "ArnEquals" if key != Key::SourceIp => (Test::Is(values), false),
-        "StringNotEquals" | "ArnNotEquals" if key != Key::SourceIp => (Test::Is(values), true),
-        "StringLike" | "ArnLike" if key != Key::SourceIp => (Test::Like(values), false),
-        "StringNotLike" | "ArnNotLike" if key != Key::SourceIp => (Test::Like(values), true),
+        "StringEquals" if key != Key::SourceIp => (Test::Is(values), false),
+        "StringNotEquals" if key != Key::SourceIp => (Test::Is(values), true),
+        "StringLike" | "ArnLike" | "ArnEquals" if key != Key::SourceIp => (Test::Like(values), false),
+        "StringNotLike" | "ArnNotLike" | "ArnNotEquals" if key != Key::SourceIp => (Test::Like(values), true),
         "IpAddress" if key == Key::SourceIp => (Test::Within(nets(&values)?), false),
         "NotIpAddress" if key == Key::SourceIp => (Test::Within(nets(&values)?), true),
         _ => return Err(not_offered()),
@@ -334,6 +339,10 @@ fn strings(value: &Value, name: &str) -> Result<Vec<String>, PolicyError> {
     };
     match texts {
         Some(texts) if texts.is_empty() => Err(PolicyError::Form(format!("`{name}` is empty"))),
+        // It would stand for itself, and be like nothing.
+        Some(texts) if texts.iter().any(|text| text.contains("${")) => {
+            Err(PolicyError::NotOffered(format!("a variable (`${{…}}`) in `{name}`")))
+        }
         Some(texts) => Ok(texts),
         None => Err(PolicyError::Form(format!("`{name}` is neither a string nor a list of strings"))),
     }

@@ -102,6 +102,11 @@ impl<'a> Checker<'a> {
                 continue;
             };
             if entry.value.is_null() {
+                // Whoever comments the last item out may mean none of them, where leaving the key out means any.
+                if let Some(none) = none_of(inner) {
+                    let remedy = format!("write `{none}` for none, or take the key out for the default");
+                    self.error(entry.position, &path, "has no value").remedy = Some(remedy);
+                }
                 continue;
             }
             if let Some(value) = self.node(inner, &entry.value, &path) {
@@ -313,6 +318,20 @@ fn wanted(schema: &Value) -> String {
         None => "something else",
     }
     .to_owned()
+}
+
+/// How a list or a mapping of a schema is written that has nothing in it.
+fn none_of(schema: &Value) -> Option<&'static str> {
+    let is = |kind: &str| match &schema["type"] {
+        Value::String(only) => only == kind,
+        Value::Array(several) => several.iter().any(|one| one == kind),
+        _ => false,
+    };
+    match (is("array"), is("object") && schema.get("additionalProperties").is_some_and(Value::is_object)) {
+        (true, _) => Some("[]"),
+        (_, true) => Some("{}"),
+        _ => None,
+    }
 }
 
 /// The beginning of a description, in one line.

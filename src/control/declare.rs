@@ -95,7 +95,7 @@ impl Control {
 }
 
 /// `gatewayId` of the declared gateway of this name: the same one whenever it is declared.
-pub(super) fn declared_id(name: &str) -> String {
+pub(crate) fn declared_id(name: &str) -> String {
     format!("{}-{}", shown_name(name).to_ascii_lowercase(), digits(name).to_ascii_lowercase())
 }
 

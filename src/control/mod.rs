@@ -16,6 +16,7 @@ mod translate;
 pub mod worker;
 
 pub use declare::DECLARED_ROLE;
+pub(crate) use declare::declared_id;
 pub use error::{ControlError, ValidationReason};
 pub use service::{Control, Done};
 pub use start::{StartError, Started, access_keys, start};

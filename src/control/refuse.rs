@@ -7,6 +7,7 @@ use sessiongate_targets::aws::ObjectUri;
 
 use super::error::FieldError;
 use super::objects::Members;
+use crate::auth::jwt::Deciding;
 use crate::config::Endpoint;
 use crate::config::passing::{refused_header, refused_parameter};
 
@@ -31,9 +32,6 @@ const JWT: [(&str, &str); 4] = [
     ("certificateConfigurations", "is not offered yet: trust the authority with SSL_CERT_FILE"),
     ("allowedWorkloadConfiguration", "is not offered"),
 ];
-
-/// Rules about tokens that decide who may call: an authorizer that only authenticates would ignore them.
-const DECIDING: [&str; 4] = ["allowedClients", "allowedScopes", "advertisedScopeMapping", "customClaims"];
 
 /// Kinds of targets that are known and not offered yet.
 const ARMS: [(&str, &str); 9] = [
@@ -67,7 +65,10 @@ pub fn gateway(input: &Members) -> Vec<FieldError> {
             let empty = |rule: &Value| {
                 rule.as_array().is_some_and(Vec::is_empty) || rule.as_object().is_some_and(serde_json::Map::is_empty)
             };
-            let deciding = DECIDING.into_iter().filter(|member| jwt.get(*member).is_some_and(|rule| !empty(rule)));
+            let deciding = Deciding::ALL
+                .map(Deciding::member)
+                .into_iter()
+                .filter(|member| jwt.get(*member).is_some_and(|rule| !empty(rule)));
             for member in deciding.filter(|_| kind == "AUTHENTICATE_ONLY") {
                 let path = format!("authorizerConfiguration.customJWTAuthorizer.{member}");
                 let why = "decides who may call, and AUTHENTICATE_ONLY decides nothing but `allowedAudience`: leave it out, or \

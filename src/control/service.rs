@@ -100,9 +100,8 @@ impl Control {
         let _writing = self.tables.lock().await;
         let rows = self.tables.gateways(None, usize::MAX);
         let made = rows.iter().map(|row| &row.object).filter(|object| object.declared.is_none());
-        let made = made.map(|object| (object.id.clone(), object.served_as()));
-        let declared = process.gateways.iter().map(|gateway| (declared_id(&gateway.name), &*gateway.name));
-        for (id, served_as) in made.chain(declared) {
+        let declared = process.gateways.iter().map(|gateway| declared_id(&gateway.name));
+        for id in made.map(|object| object.id.clone()).chain(declared) {
             let arn = self.account.gateway_arn(&id);
             let Some(text) = self.tables.policy(&arn) else { continue };
             let policy = Policy::parse(&text).map_or_else(
@@ -112,14 +111,13 @@ impl Control {
                 },
                 Some,
             );
-            self.runtime.set_policy(served_as, &arn, policy);
+            self.runtime.set_policy(&id, &arn, policy);
         }
     }
 
     fn serve_policy(&self, arn: &str, policy: Option<Policy>) {
-        if let Some(row) = self.account.gateway_id(arn).and_then(|id| self.tables.gateway(id)) {
-            let arn = self.account.gateway_arn(&row.object.id);
-            self.runtime.set_policy(row.object.served_as(), &arn, policy);
+        if let Some(id) = self.account.gateway_id(arn) {
+            self.runtime.set_policy(id, arn, policy);
         }
     }
 

@@ -14,7 +14,6 @@ use actix_web::web::Data;
 use serde_json::json;
 use sessiongate_actors::catalogue::TargetCatalogue;
 use sessiongate_storage::CatalogueWrite;
-use sessiongate_targets::TargetError;
 use tokio::sync::{Mutex, Semaphore, mpsc};
 
 use super::ControlError;
@@ -253,7 +252,7 @@ impl Worker {
         let config = translate::target(object, &object.input, tools.clone()).map_err(|error| error.to_string())?;
         let catalogue = self.runtime.try_target(&config).await.map_err(|error| {
             tracing::warn!(gateway = object.gateway, target_name = object.name(), %error, detail = ?error, "target cannot be used");
-            why(&error)
+            error.for_owner()
         })?;
         for left_out in catalogue.iter().flat_map(|catalogue| &catalogue.left_out) {
             tracing::warn!(
@@ -288,7 +287,7 @@ impl Worker {
                 };
                 self.set_target(row, next, stored).await.map(drop)
             }
-            Some(Err(error)) => self.fail(row, TargetStatus::SynchronizeUnsuccessful, &why(&error)).await,
+            Some(Err(error)) => self.fail(row, TargetStatus::SynchronizeUnsuccessful, &error.for_owner()).await,
             None => self.fail(row, TargetStatus::SynchronizeUnsuccessful, "the target is not served").await,
         }
     }
@@ -394,15 +393,6 @@ fn catalogue_of(
 
 fn left_out(catalogue: &TargetCatalogue) -> Vec<String> {
     catalogue.left_out.iter().map(|remark| reason(remark)).collect()
-}
-
-/// What went wrong with a target, for whoever gave its address. The body of a refusal stays in the log: the address may lead to
-/// what is not theirs to read.
-fn why(error: &TargetError) -> String {
-    match error.detail().filter(|_| !matches!(error, TargetError::Status { .. })) {
-        Some(detail) => format!("{error}: {detail}"),
-        None => error.to_string(),
-    }
 }
 
 fn gone() -> ControlError {

@@ -3,6 +3,7 @@
 mod asking;
 mod names;
 mod open;
+mod policies;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use sessiongate_targets::PassNames;
 use tokio::sync::mpsc;
 
 use self::asking::bounds;
+pub use self::policies::Attached;
 use super::access::Access;
 use super::addresses::Addresses;
 use super::admission::Admission;
@@ -34,7 +36,6 @@ use super::rates::{Rate, Rates};
 use super::table::{Found, Table};
 use super::trust::Trust;
 use super::versions::Versions;
-use crate::auth::policy::Policy;
 use crate::config::{Config, Endpoint, GatewayConfig};
 use crate::http::waiting::Waiting;
 use crate::http::{OriginGuard, StreamTiming, about};
@@ -45,6 +46,8 @@ use crate::intercept::Interceptors;
 pub struct Served {
     /// Sessions, targets, catalogue.
     pub gateway: Arc<Gateway>,
+    /// `gatewayId`: what the control plane calls it.
+    pub id: Box<str>,
     /// Who declared it.
     pub origin: Origin,
     /// The path of its endpoint.
@@ -77,15 +80,6 @@ pub struct Served {
     pub passes: Option<Arc<PassNames>>,
 }
 
-/// A resource policy and what it is attached to.
-#[derive(PartialEq, Eq)]
-pub struct Attached {
-    /// The policy.
-    pub policy: Policy,
-    /// The ARN of the gateway.
-    pub resource: Box<str>,
-}
-
 /// Who declared a gateway: each source takes away only what it brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
@@ -108,7 +102,7 @@ pub struct Runtime {
     sessions: Arc<dyn SessionStore>,
     catalogues: Arc<dyn CatalogueStore>,
     sealer: Arc<Sealer>,
-    /// Resource policies by gateway.
+    /// Resource policies by `gatewayId`.
     policies: ArcSwap<HashMap<String, Arc<Attached>>>,
     builder: Mutex<Builder>,
     supervisors: Mutex<HashMap<String, Arc<TargetSupervisor>>>,
@@ -239,6 +233,7 @@ impl Runtime {
             let admission = known.map_or_else(|| Admission::new(access.clone()), |known| known.admission.clone());
             let served = Served {
                 gateway: supervisor.gateway().clone(),
+                id: policies::gateway_id(origin, &gateway.name),
                 origin,
                 path: gateway.endpoint_path().into(),
                 hosts: gateway.hosts.iter().map(|host| host.to_ascii_lowercase().into()).collect(),
@@ -278,32 +273,6 @@ impl Runtime {
                 self.directory.gateway_removed(&supervisor.gateway().name).await;
             }
         }
-    }
-
-    /// Who may call a gateway with this ARN, besides what its authorizer says.
-    pub fn set_policy(&self, gateway: &str, arn: &str, policy: Option<Policy>) {
-        let policy = policy.map(|policy| Arc::new(Attached { policy, resource: arn.into() }));
-        // Policies are read again with the file: most are the same then.
-        if self.policy(gateway) == policy {
-            return;
-        }
-        self.policies.rcu(|policies| {
-            let mut next = HashMap::clone(policies);
-            match &policy {
-                Some(policy) => next.insert(gateway.to_owned(), policy.clone()),
-                None => next.remove(gateway),
-            };
-            next
-        });
-        if let Some(served) = self.table.load().iter().find(|served| &*served.gateway.name == gateway) {
-            served.admission.policy_changed();
-        }
-    }
-
-    /// The resource policy of a gateway.
-    pub fn policy(&self, gateway: &str) -> Option<Arc<Attached>> {
-        let policies = self.policies.load();
-        if policies.is_empty() { None } else { policies.get(gateway).cloned() }
     }
 
     /// What gateways share to find out who calls: as it is, where it is right for this configuration.

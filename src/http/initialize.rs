@@ -5,7 +5,7 @@ use actix_web::http::header::CONTENT_TYPE;
 use serde::Deserialize;
 use sessiongate_actors::directory::NewSession;
 use sessiongate_protocol::members::Members;
-use sessiongate_protocol::{RawJson, Request, ResponseBody, Revision, codes, jsonrpc};
+use sessiongate_protocol::{RawJson, Request, ResponseBody, Revision, Unreadable, codes, jsonrpc};
 
 use super::caller::{Caller, SESSION_ID};
 use super::{HttpError, about, names};
@@ -38,7 +38,7 @@ pub async fn serve(caller: &Caller<'_>, request: Request) -> Result<HttpResponse
     let params: Params = match request.params.as_ref().map(RawJson::get).transpose() {
         Ok(Some(params)) => params,
         Ok(None) => return Ok(refuse(&request, "`params` is missing")),
-        Err(error) => return Ok(refuse(&request, &format!("`params` of `initialize`: {error}"))),
+        Err(error) => return Ok(refuse(&request, &format!("`params` of `initialize`: {}", Unreadable::from(&error)))),
     };
     let said = params.capabilities.len() + params.client_info.len();
     if said > MAX_SAID || Members::of(&params.capabilities).is_err() || Members::of(&params.client_info).is_err() {

@@ -111,7 +111,7 @@ pub async fn find_out(
 pub fn permit(runtime: &Runtime, found: &Found, identity: &Identity, request: &HttpRequest) -> Result<(), HttpError> {
     let served = &found.served;
     let arn = identity.signer.as_ref().map(Signer::principal_arn);
-    let verdict = match runtime.policy(&served.gateway.name) {
+    let verdict = match runtime.policy(&served.id) {
         Some(attached) => attached.policy.judge(&Asked {
             principal: arn,
             action: INVOKE,

@@ -10,11 +10,10 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::error::Category;
 use serde_json::value::RawValue;
 use sessiongate_protocol::json::too_deep;
 use sessiongate_protocol::text::short;
-use sessiongate_protocol::{Message, ParseError, RequestId};
+use sessiongate_protocol::{Message, ParseError, RequestId, Unreadable};
 
 pub use self::input::{AsRequest, AsResponse, Disclosure, request_input, response_input};
 use crate::header_names::{Use, kept};
@@ -96,16 +95,7 @@ impl Nonsense {
     }
 
     fn unreadable(error: &serde_json::Error) -> Self {
-        let (text, line, column) = (error.to_string(), error.line(), error.column());
-        // Of the parser's own words only these name members of the contract; others quote what is there.
-        let why = match error.classify() {
-            Category::Data if text.starts_with("missing field") || text.starts_with("duplicate field") => {
-                text.split(" at line").next().unwrap_or_default().to_owned()
-            }
-            Category::Data => "a member has a value of another type".to_owned(),
-            _ => "it is not JSON".to_owned(),
-        };
-        Self(format!("the output cannot be used: {why} (line {line}, column {column})").into())
+        Self(format!("the output cannot be used: {}", Unreadable::from(error)).into())
     }
 }
 

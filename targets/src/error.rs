@@ -3,20 +3,22 @@
 use std::time::Duration;
 
 /// Why a target did not answer. Displayed texts go to clients: they name what failed, never an address, a header or
-/// a token; `detail` fields are for the log.
+/// a token. A `detail` that is not displayed is for the log, and for whoever configured the target where it says so. What a
+/// target says is in them only as the message of a JSON-RPC error, which is meant for clients, cut to one line
+/// ([`sessiongate_protocol::text::words`]), and as the start of an HTTP body, which is for the log alone.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum TargetError {
     /// The request never reached the target: safe to send again.
     #[error("the target could not be reached")]
     Unreachable {
-        /// For the log.
+        /// For the log and whoever configured the target.
         detail: String,
     },
     /// The address is not one that targets may have (promise 6).
     #[error("the target's address is not allowed; see `allow_private_networks`")]
     AddressRefused {
-        /// For the log.
+        /// For the log and whoever configured the target.
         detail: String,
     },
     /// The target does not know the downstream session any more (404): open a new one. The request was not accepted,
@@ -28,7 +30,7 @@ pub enum TargetError {
     Status {
         /// The status.
         status: u16,
-        /// For the log: the start of the body.
+        /// For the log alone: the start of the body.
         detail: String,
         /// `Retry-After`, where given.
         retry_after: Option<Duration>,
@@ -36,7 +38,7 @@ pub enum TargetError {
     /// The connection broke, or the stream ended, after the request was sent: whether it was executed is unknown.
     #[error("the connection to the target broke after the request was sent: its outcome is unknown")]
     OutcomeUnknown {
-        /// For the log.
+        /// For the log and whoever configured the target.
         detail: String,
     },
     /// No answer within the target's time.
@@ -45,7 +47,7 @@ pub enum TargetError {
     /// What came back is not MCP.
     #[error("the target sent something that is not MCP: {detail}")]
     Protocol {
-        /// What is wrong; safe for clients.
+        /// What is wrong; safe for clients, and without a word of what was sent.
         detail: String,
     },
     /// An answer, an event or a line is larger than allowed.
@@ -57,7 +59,7 @@ pub enum TargetError {
     /// `initialize` was answered with a JSON-RPC error, or with a revision that the gateway does not speak.
     #[error("the target refused to initialize: {detail}")]
     Refused {
-        /// What it said; safe for clients.
+        /// The error's message, cut, and its code; safe for clients.
         detail: String,
     },
     /// A list was answered with a JSON-RPC error.
@@ -67,7 +69,7 @@ pub enum TargetError {
         method: &'static str,
         /// The code.
         code: i64,
-        /// For the log: what it said.
+        /// For the log and whoever configured the target: the error's message, cut. Clients did not ask for the list.
         detail: String,
     },
     /// It offers more than it may.
@@ -98,8 +100,8 @@ pub enum TargetError {
 }
 
 impl TargetError {
-    /// What happened, for the operator: it may name addresses, never a header or a token. None where the displayed text
-    /// says it all.
+    /// What happened, for the operator: it may name addresses, never a header or a token, and quote a body. None where the
+    /// displayed text says it all.
     pub fn detail(&self) -> Option<&str> {
         match self {
             Self::Unreachable { detail }
@@ -108,6 +110,15 @@ impl TargetError {
             | Self::ListRefused { detail, .. }
             | Self::OutcomeUnknown { detail } => Some(detail.as_str()).filter(|detail| !detail.is_empty()),
             _ => None,
+        }
+    }
+
+    /// What happened, for whoever configured the target: the displayed text and the detail, but for the body of an HTTP
+    /// refusal. The address may lead to what is not theirs to read; a JSON-RPC error is meant for them.
+    pub fn for_owner(&self) -> String {
+        match self.detail().filter(|_| !matches!(self, Self::Status { .. })) {
+            Some(detail) => format!("{self}: {detail}"),
+            None => self.to_string(),
         }
     }
 
@@ -152,6 +163,17 @@ fn round(time: &Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_owner_of_a_target_is_told_what_mcp_says_and_no_body() {
+        let status = TargetError::Status { status: 403, detail: "hunter2".into(), retry_after: None };
+        assert_eq!((status.for_owner(), status.detail()), (status.to_string(), Some("hunter2")));
+        let list = TargetError::ListRefused { method: "tools/list", code: -32000, detail: "not today".into() };
+        assert_eq!(list.for_owner(), "the target refused `tools/list` with error -32000: not today");
+        assert!(!list.to_string().contains("today"), "clients did not ask for it");
+        let silent = TargetError::ListRefused { method: "tools/list", code: -32000, detail: String::new() };
+        assert_eq!(silent.for_owner(), silent.to_string());
+    }
 
     #[test]
     fn times_are_told_in_milliseconds() {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde::Deserialize;
 use sessiongate_protocol::jsonrpc::{self, ErrorShape};
+use sessiongate_protocol::text::words;
 use sessiongate_protocol::{Era, RawJson, RequestId, Response, ResponseBody, Revision};
 
 use crate::error::TargetError;
@@ -12,9 +13,6 @@ use crate::link::{Hello, Welcome};
 
 /// The id of `initialize`. The ids of a link's calls are its owner's, who starts at 1.
 pub(crate) const INITIALIZE_ID: i64 = 0;
-
-/// How much of a target's own words goes into an error.
-const MAX_WORDS: usize = 300;
 
 #[derive(Deserialize)]
 struct InitializeResult<'a> {
@@ -64,15 +62,6 @@ pub(crate) fn welcome(response: Response, transport: &'static str) -> Result<Wel
             detail: format!("it speaks revision `{}`, which the gateway does not", words(&answer.revision)),
         }),
     }
-}
-
-/// A target's text, fit for one line of a log or an error message.
-pub(crate) fn words(text: &str) -> String {
-    let mut out: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_WORDS).collect();
-    if text.chars().nth(MAX_WORDS).is_some() {
-        out.push('…');
-    }
-    out
 }
 
 #[cfg(test)]

@@ -30,9 +30,15 @@ const NOT_MCP: Option<&str> = Some("not MCP");
 const BROKE: Option<&str> = Some("outcome is unknown");
 
 /// Each is a tool of the target.
-const BEHAVIOURS: [Behaviour; 20] = [
+const BEHAVIOURS: [Behaviour; 22] = [
     Behaviour { name: "invalid_json", reply: |_| Reply::Json("{\"jsonrpc\":".into()), told: NOT_MCP },
     Behaviour { name: "no_message", reply: |_| Reply::Json("[1, 2]".into()), told: NOT_MCP },
+    Behaviour { name: "a_string", reply: |_| Reply::Json("\"hunter2\"".into()), told: NOT_MCP },
+    Behaviour {
+        name: "a_long_string",
+        reply: |_| Reply::Json(format!("\"{}\"", "hunter2".repeat(100_000))),
+        told: NOT_MCP,
+    },
     Behaviour { name: "empty", reply: |_| Reply::Json(String::new()), told: NOT_MCP },
     Behaviour {
         name: "invalid_utf8",
@@ -165,6 +171,11 @@ fn told(answer: &Value) -> String {
     said.as_str().unwrap_or_default().to_owned()
 }
 
+/// Whether a text says what a target said, or how this program is written.
+fn quotes(said: &str) -> bool {
+    said.len() > 300 || ["hunter2", "struct", "Envelope"].iter().any(|word| said.contains(word))
+}
+
 #[tokio::test]
 async fn each_misbehaviour_ends_its_call_and_nothing_else() {
     let scene = scene();
@@ -177,7 +188,7 @@ async fn each_misbehaviour_ends_its_call_and_nothing_else() {
         let answer = client.call(&format!("bad___{}", behaviour.name), json!({})).await;
         let said = told(&answer);
         let right = match behaviour.told {
-            Some(what) => said.contains(what) && said.contains("target `bad`"),
+            Some(what) => said.contains(what) && said.contains("target `bad`") && !quotes(&said),
             None => answer["result"]["structuredContent"]["which"] == "first",
         };
         if !right {
@@ -191,6 +202,7 @@ async fn each_misbehaviour_ends_its_call_and_nothing_else() {
     finish.send(()).unwrap();
     assert!(other.await.unwrap() > 10, "the neighbour waited");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(!scene.gateway.log().contains("hunter2"));
     let grown = scene.gateway.memory().saturating_sub(before);
     assert!(grown < GROWTH, "{grown} KiB more");
     assert!(scene.bad.written() < 1 << 30, "{} bytes were taken of what never ends", scene.bad.written());

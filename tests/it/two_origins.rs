@@ -51,6 +51,20 @@ impl Scene {
         self.control.ok("GET", &format!("/gateways/{}/", self.shop), None).await
     }
 
+    /// Which gateway answers at this path, or with which status none does.
+    async fn at(&self, path: &str) -> String {
+        title(initialize(&format!("{}{path}", self.base), None, None).await).await
+    }
+
+    /// Nobody may call the gateway of this id.
+    async fn shut(&self, id: &str) {
+        let arn = arn(id);
+        let statement =
+            json!({"Effect": "Deny", "Principal": "*", "Action": "bedrock-agentcore:InvokeGateway", "Resource": arn});
+        let policy = json!({"Version": "2012-10-17", "Statement": [statement]}).to_string();
+        self.control.ok("PUT", &policy_of(id), Some(&json!({"policy": policy}))).await;
+    }
+
     /// What a file could take from the created gateway.
     fn thefts(&self) -> [(String, String); 4] {
         [
@@ -60,6 +74,15 @@ impl Scene {
             (self.shop.clone(), "path: /other".to_owned()),
         ]
     }
+}
+
+fn arn(id: &str) -> String {
+    format!("arn:aws:bedrock-agentcore:us-east-1:123456789012:gateway/{id}")
+}
+
+/// The path of its resource policy.
+fn policy_of(id: &str) -> String {
+    format!("/resourcepolicy/{}", arn(id).replace(':', "%3A").replace('/', "%2F"))
 }
 
 #[tokio::test]
@@ -125,6 +148,49 @@ async fn at_the_start_the_file_goes_first_and_what_it_takes_comes_back() {
         assert_eq!(scene.served().await, [shop, shop], "{more}");
         drop(program);
     }
+}
+
+#[tokio::test]
+async fn a_resource_policy_stays_with_its_gateway_whoever_has_the_name() {
+    let (scene, program, _target) = Scene::new().await;
+    drop(program);
+    let shop = scene.shop.as_str();
+    // The file's gateway has the name, and nothing else of the created one.
+    scene.write(shop, "path: /other");
+    let program = scene.control.start();
+    assert_eq!((scene.shown().await["status"].as_str(), scene.at("/other").await.as_str()), (Some("FAILED"), shop));
+    let listed = scene.control.ok("GET", "/gateways/", None).await;
+    let ids = listed["items"].as_array().unwrap().iter().map(|item| item["gatewayId"].as_str().unwrap());
+    let own = ids.filter(|id| *id != shop).collect::<Vec<_>>().concat();
+
+    scene.shut(shop).await;
+    assert_eq!(scene.at("/other").await, shop);
+    scene.shut(&own).await;
+    assert_eq!(scene.at("/other").await, "403");
+    scene.control.ok("DELETE", &policy_of(shop), None).await;
+    assert_eq!(scene.at("/other").await, "403");
+    scene.shut(shop).await;
+    scene.control.ok("DELETE", &policy_of(&own), None).await;
+    assert_eq!(scene.at("/other").await, shop);
+    drop(program);
+    let program = scene.control.start();
+    assert_eq!(scene.at("/other").await, shop, "after a start");
+
+    // It waited for its gateway, which comes back with it.
+    scene.write("open", "path: /mcp");
+    let path = format!("/gateways/{shop}/");
+    scene.control.settled(&path, "READY").await;
+    assert_eq!(scene.at(&format!("{path}mcp")).await, "403");
+    assert_eq!(scene.at("/mcp").await, "open");
+    drop(program);
+
+    // The other one's end takes nothing away.
+    scene.write(shop, "path: /other");
+    let _program = scene.control.start();
+    scene.shut(&own).await;
+    scene.control.ok("DELETE", &path, None).await;
+    eventually("the end", async || (scene.control.send("GET", &path, None).await.status == 404).then_some(())).await;
+    assert_eq!(scene.at("/other").await, "403");
 }
 
 #[tokio::test]

@@ -322,13 +322,7 @@ impl SessionDirectory {
         };
         let restored = {
             let (settings, catalogue) = (gateway.settings(), gateway.catalogue());
-            let env = Env {
-                now: clock::now(),
-                settings: &settings,
-                catalogue: &catalogue,
-                habits: &gateway.habits,
-                sealer: &gateway.sealer,
-            };
+            let env = Env { now: clock::now(), settings: &settings, catalogue: &catalogue, sealer: &gateway.sealer };
             SessionCore::restore(settings.clone(), &stored, &env)
         };
         let (core, step, next_call) = restored.map_err(|error| {

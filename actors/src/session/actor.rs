@@ -112,13 +112,7 @@ impl SessionActor {
     pub(super) fn step(&mut self, input: Input, ctx: &mut Context<Self>) {
         let gateway = self.gateway.clone();
         let (settings, catalogue) = (gateway.settings_now(), gateway.catalogue());
-        let env = Env {
-            now: clock::now(),
-            settings: &settings,
-            catalogue: &catalogue,
-            habits: &gateway.habits,
-            sealer: &gateway.sealer,
-        };
+        let env = Env { now: clock::now(), settings: &settings, catalogue: &catalogue, sealer: &gateway.sealer };
         // A panic must cost this session only, and its state is not to be trusted after one: it is rebuilt from the
         // store by the next request.
         match catch_unwind(AssertUnwindSafe(|| self.core.step(input, &env))) {

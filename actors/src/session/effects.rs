@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::actor::SessionActor;
 use super::connection::{Attachment, CONNECTION_QUEUE, StreamItem};
-use super::core::{Answer, CallId, CallSummary, ConnId, Effect, Generation, Input, habit_of};
+use super::core::{Answer, CallId, CallSummary, ConnId, Effect, Generation, Input};
 use super::event::{CallAnswer, Event};
 use super::open_link::{OpenLink, Post, report};
 use super::sink::SessionSink;
@@ -275,10 +275,6 @@ impl SessionActor {
         let took = clock::now().since(summary.started);
         let target = summary.target.as_deref().unwrap_or(OTHER);
         self.gateway.meters.of(target, self.tool_label(&summary)).record(summary.outcome, took.as_secs_f64());
-        if let (Some(quick), Some(target)) = (summary.quick, &summary.target) {
-            let tool = habit_of(&summary.method, summary.name.as_deref());
-            self.gateway.habits.note(target, tool, quick);
-        }
         tracing::info!(
             session = %self.lease.key,
             principal = &*self.core.facts().principal,

@@ -11,10 +11,9 @@ use sessiongate_protocol::{EventId, Notification, Request, RequestId, Response, 
 use sessiongate_storage::{SessionKey, Timestamp};
 use sessiongate_targets::Passed;
 use tokio::sync::oneshot;
-use tokio::sync::oneshot::error::RecvError;
 
 use super::connection::Attachment;
-use super::core::{CallId, ConnId, EndReason, Input, LINGERS, SessionCore, SessionView};
+use super::core::{CallId, ConnId, EndReason, Input, SessionCore, SessionView};
 use super::event::{CallAnswer, Event, Unhandled};
 use crate::error::SessionError;
 
@@ -244,25 +243,15 @@ impl PendingCall<'_> {
     /// Waits for the answer. After `quiet` without one, the answer becomes a stream where that is possible, so that
     /// the client gets keep-alives and can resume. [`SessionError::Left`] if no actor looked at the request.
     pub async fn answer(mut self, quiet: Duration) -> Result<CallAnswer, SessionError> {
-        let answer = match self.within(quiet).await {
-            Some(answer) => answer,
-            None => {
+        let answer = match tokio::time::timeout(quiet, &mut self.answer).await {
+            Ok(answer) => answer,
+            Err(_) => {
                 self.handle.tell(Input::UpgradeDue(self.call));
                 (&mut self.answer).await
             }
         };
         self.done = true;
         answer.unwrap_or(Err(SessionError::Crashed))
-    }
-
-    /// The answer, if it comes in time. Most come before anything has to be done about it.
-    async fn within(&mut self, quiet: Duration) -> Option<Result<Result<CallAnswer, SessionError>, RecvError>> {
-        if let Ok(answer) = tokio::time::timeout(quiet.min(LINGERS), &mut self.answer).await {
-            return Some(answer);
-        }
-        let rest = quiet.checked_sub(LINGERS)?;
-        self.handle.tell(Input::Lingers(self.call));
-        tokio::time::timeout(rest, &mut self.answer).await.ok()
     }
 }
 

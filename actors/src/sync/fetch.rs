@@ -9,7 +9,9 @@ use sessiongate_protocol::members::Members;
 use sessiongate_protocol::modern::envelope::{self, HopEnvelope};
 use sessiongate_protocol::modern::param_headers::{self, InvalidAnnotation, ParamHeaders};
 use sessiongate_protocol::modern::results::SERVER_INFO;
-use sessiongate_protocol::{Era, Notification, RawJson, RequestId, ResponseBody, Revision, capabilities, jsonrpc};
+use sessiongate_protocol::{
+    Era, Notification, RawJson, RequestId, ResponseBody, Revision, Unreadable, capabilities, jsonrpc,
+};
 use sessiongate_targets::modern::{Exchange, ModernRequest, NoteSink};
 use sessiongate_targets::{Hello, Link, LinkSink, SinkClosed, Target, TargetError, Welcome};
 
@@ -186,8 +188,9 @@ async fn read_all(
     target: &str,
     bounds: Bounds,
 ) -> Result<TargetCatalogue, TargetError> {
-    let members = Members::of(&welcome.result)
-        .map_err(|error| TargetError::Protocol { detail: format!("its InitializeResult cannot be read: {error}") })?;
+    let members = Members::of(&welcome.result).map_err(|error| TargetError::Protocol {
+        detail: format!("its InitializeResult cannot be read: {}", Unreadable::from(&error)),
+    })?;
     let raw = |name: &str| {
         members.get(name).and_then(|value| RawJson::parse(value.get().to_owned()).ok()).unwrap_or(RawJson::EMPTY_OBJECT)
     };

@@ -7,8 +7,8 @@ use std::fmt::Display;
 use sessiongate_protocol::cursor::ListKind;
 use sessiongate_protocol::members::Members;
 use sessiongate_protocol::modern::caching::Caching;
-use sessiongate_protocol::text::short;
-use sessiongate_protocol::{RawJson, ResponseBody, codes, jsonrpc, names};
+use sessiongate_protocol::text::{short, words};
+use sessiongate_protocol::{RawJson, ResponseBody, Unreadable, codes, jsonrpc, names};
 use sessiongate_targets::TargetError;
 
 use super::fetch::Source;
@@ -89,9 +89,10 @@ impl<'a> Reader<'a> {
                 return Ok((items, Caching::NONE));
             };
             hints.push((Caching::of(&result), 0));
-            let members = Members::of(&result).map_err(|error| wrong(list, &error))?;
+            let members = Members::of(&result).map_err(|error| wrong(list, &Unreadable::from(&error)))?;
             let found = members.get(list.member()).ok_or_else(|| wrong(list, &"it is missing"))?;
-            let found: Vec<RawJson> = serde_json::from_str(found.get()).map_err(|error| wrong(list, &error))?;
+            let found: Vec<RawJson> =
+                serde_json::from_str(found.get()).map_err(|error| wrong(list, &Unreadable::from(&error)))?;
             for item in found {
                 listed += 1;
                 if listed > limit && self.bounds.strict {
@@ -140,7 +141,7 @@ impl<'a> Reader<'a> {
         }
         // Such an error is about a page that is meant for one person.
         let told = shape.filter(|shape| shape.code != codes::URL_ELICITATION_REQUIRED);
-        let detail = told.map(|shape| line(&shape.message)).unwrap_or_default();
+        let detail = told.map(|shape| words(&shape.message)).unwrap_or_default();
         Err(TargetError::ListRefused { method: list.method(), code, detail })
     }
 
@@ -169,7 +170,7 @@ impl LeftOut {
         self.count += 1;
         if self.named.len() < NAMED {
             let name = key_of(list, item).filter(|name| !name.is_empty());
-            let name = name.map_or(format!("number {number}"), |name| format!("`{}`", line(&name)));
+            let name = name.map_or(format!("number {number}"), |name| format!("`{}`", words(&short(&name))));
             self.named.push(format!("{name} {why}"));
         }
     }
@@ -203,9 +204,4 @@ fn what(list: ListKind) -> &'static str {
 
 fn wrong(list: ListKind, error: &dyn Display) -> TargetError {
     TargetError::Protocol { detail: format!("`{}` of {} cannot be read: {error}", list.member(), list.method()) }
-}
-
-/// A target's own words, fit for a line of a log.
-fn line(text: &str) -> String {
-    short(text).chars().map(|one| if one.is_control() { ' ' } else { one }).collect()
 }

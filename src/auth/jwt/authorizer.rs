@@ -186,13 +186,17 @@ impl JwtAuthorizer {
             Err(Unverified::NoKey) => {}
         }
         // What would not do with the best of signatures is worth no question.
-        Claims::parse(&token.payload()?)?.authenticate(&keys.issuer, now, self.leeway)?;
+        let claims = Claims::parse(&token.payload()?)?;
+        claims.authenticate(&keys.issuer, now, self.leeway)?;
         let keys = match self.issuer.newer_than(keys.generation, now).await? {
             Newer::Keys(newer) => newer,
             // It was published, and is not any more.
             Newer::Later(_) if token.kid.as_deref().is_some_and(|kid| keys.is_retired(kid)) => {
                 return Err(JwtError::UnknownKey);
             }
+            // Its key was taken back before anybody looked, or never was: a newer key cannot have signed it then. Nobody has
+            // proven the time, which decides only which refusal it is.
+            Newer::Later(_) if claims.issued_before(keys.fetched_at, self.leeway)? => return Err(JwtError::UnknownKey),
             // An honest client would throw its token away.
             Newer::Later(retry_after) => return Err(JwtError::KeyPending { retry_after }),
         };

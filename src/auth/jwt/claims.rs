@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use sessiongate_storage::Timestamp;
 
 use super::error::JwtError;
-use super::resources::{Resources, resource};
+use super::resources::{self, Resources};
 use super::rules::JwtRules;
 use std::time::Duration;
 
@@ -42,13 +42,18 @@ impl Claims {
         if self.is_other_kind() { Err(JwtError::Kind) } else { Ok(()) }
     }
 
+    /// Whether it says of itself that it was issued before this time, however far the clocks differ.
+    pub fn issued_before(&self, at: Timestamp, leeway: Duration) -> Result<bool, JwtError> {
+        Ok(time(&self.all, "iat")?.is_some_and(|issued| issued.plus(leeway) < at))
+    }
+
     /// Checks what the gateway asks for. `all`: the URLs of the process's gateways.
     pub fn authorize(&self, rules: &JwtRules, all: &Resources) -> Result<(), JwtError> {
-        // What is configured is meant to the letter. A URL is the same however it is written, and clients write the one of an
-        // origin with a slash behind it.
+        // What is configured is meant to the letter. Of the gateway's own URLs, clients write that of an origin with a slash
+        // behind it.
         let known = |audience: &&str| {
             rules.allowed_audience.iter().any(|allowed| allowed == audience)
-                || resource(audience).is_some_and(|url| rules.resources.contains(&url))
+                || resources::meant(audience).is_some_and(|url| rules.resources.contains(&url))
         };
         let audience = self.audience();
         let meant = audience.iter().any(known);

@@ -19,7 +19,7 @@ use url::Url;
 
 use super::discovery::{Discovered, ExpectedIssuer, IssuerError, Metadata, discover};
 use super::error::JwtError;
-use super::keys::KeySet;
+use super::keys::{KeySet, Times};
 
 /// How an issuer's documents are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -256,9 +256,9 @@ impl Issuer {
                 }
                 let age = options.age(found.max_age);
                 let (refresh_at, usable_until) = (now.plus(age * 3 / 4), now.plus(age).plus(options.stale_for));
+                let times = Times { fetched_at: now, refresh_at, usable_until };
                 let before = self.keys.load();
-                let keys =
-                    KeySet::new(found.keys, state.generation, issuer, refresh_at, usable_until, before.as_deref());
+                let keys = KeySet::new(found.keys, state.generation, issuer, times, before.as_deref());
                 self.keys.store(Some(Arc::new(keys)));
             }
             Err(error) => {

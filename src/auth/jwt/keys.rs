@@ -23,6 +23,8 @@ pub(super) struct KeySet {
     pub generation: u64,
     /// What `iss` must be.
     pub issuer: Arc<str>,
+    /// When it was asked for: what was published before is in it, or was taken back.
+    pub fetched_at: Timestamp,
     /// From here on a newer set should be fetched.
     pub refresh_at: Timestamp,
     /// From here on these keys are too old to believe.
@@ -31,6 +33,16 @@ pub(super) struct KeySet {
     retired: Vec<Box<str>>,
     /// Keys of the document that cannot be used.
     pub unusable: usize,
+}
+
+/// When a key set is what.
+pub(super) struct Times {
+    /// [`KeySet::fetched_at`].
+    pub fetched_at: Timestamp,
+    /// [`KeySet::refresh_at`].
+    pub refresh_at: Timestamp,
+    /// [`KeySet::usable_until`].
+    pub usable_until: Timestamp,
 }
 
 /// Keys that can be used, of one document.
@@ -108,22 +120,16 @@ impl ParsedKeys {
 // === impl KeySet ===
 
 impl KeySet {
-    pub fn new(
-        parsed: ParsedKeys,
-        generation: u64,
-        issuer: Arc<str>,
-        refresh_at: Timestamp,
-        usable_until: Timestamp,
-        before: Option<&Self>,
-    ) -> Self {
+    pub fn new(parsed: ParsedKeys, generation: u64, issuer: Arc<str>, times: Times, before: Option<&Self>) -> Self {
         let ParsedKeys { keys, unusable } = parsed;
+        let Times { fetched_at, refresh_at, usable_until } = times;
         let names = |keys: &[Key]| keys.iter().filter_map(|key| key.kid.clone()).collect::<Vec<_>>();
         let now = names(&keys);
         let mut retired = before.map(|before| names(&before.keys)).unwrap_or_default();
         retired.extend(before.into_iter().flat_map(|before| before.retired.iter().cloned()));
         retired.retain(|kid| !now.contains(kid));
         retired.truncate(MAX_KEYS);
-        Self { keys, generation, issuer, refresh_at, usable_until, retired, unusable }
+        Self { keys, generation, issuer, fetched_at, refresh_at, usable_until, retired, unusable }
     }
 
     /// How many keys can be used.

@@ -22,4 +22,4 @@ pub use error::JwtError;
 pub use issuer::{Issuer, IssuerOptions};
 pub use issuers::{Issuers, JwtOptions};
 pub use resources::{Entered, Resources};
-pub use rules::{ClaimMatch, ClaimOperator, ClaimRule, ClaimValueType, JwtRules, RulesError};
+pub use rules::{ClaimMatch, ClaimOperator, ClaimRule, ClaimValueType, Deciding, JwtRules, RulesError};

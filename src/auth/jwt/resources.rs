@@ -42,8 +42,25 @@ impl Resources {
     }
 }
 
-/// The canonical form of an audience that is the URL of something on the web.
-pub(super) fn resource(audience: &str) -> Option<String> {
+/// The canonical form of a URL that an audience is to the letter, but for what does not make it another one: the case of
+/// scheme and host, the port that the scheme has anyhow, and one slash at its end. An issuer that writes more than that
+/// did not mean the gateway: no query, no fragment, no second slash.
+pub(super) fn meant(audience: &str) -> Option<String> {
+    let (scheme, rest) = audience.split_once("://")?;
+    let scheme = scheme.to_ascii_lowercase();
+    let port = match scheme.as_str() {
+        "http" => ":80",
+        "https" => ":443",
+        _ => return None,
+    };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let authority = authority.to_ascii_lowercase();
+    let host = authority.strip_suffix(port).unwrap_or(&authority);
+    Some(format!("{scheme}://{host}{}", path.strip_suffix('/').unwrap_or(path)))
+}
+
+/// The canonical form of an audience that is the URL of something on the web, however it is written.
+fn resource(audience: &str) -> Option<String> {
     let url = Url::parse(audience).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
     Some(canonical(&url))
 }
@@ -67,6 +84,44 @@ impl Drop for Entered {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_audience_is_a_url_to_the_letter_but_for_what_makes_no_other_one() {
+        for (own, same) in [
+            ("https://gw.example/b", "HTTPS://GW.example:443/b/"),
+            ("http://gw.example", "http://gw.example:80/"),
+            ("http://[::1]:8080/b", "http://[::1]:8080/b"),
+            ("https://gw.example/B", "https://gw.example/B"),
+        ] {
+            assert_eq!(meant(same).as_deref(), Some(own));
+        }
+        for other in [
+            "https://gw.example/b?x",
+            "https://gw.example/b?",
+            "https://gw.example/b#f",
+            "https://gw.example/b#",
+            "https://gw.example/b//",
+            "https://gw.example//b",
+            "https://gw.example/b/?x",
+            "https://gw.example/a/../b",
+            "https://gw.example/b/.",
+            "https://gw.example/%62",
+            "https://gw.example\\b",
+            "https://u@gw.example/b",
+            "https://gw.example:0443/b",
+            "https://gw.example:80/b",
+            "https://gw.example./b",
+            "https:/gw.example/b",
+            "https:gw.example/b",
+            " https://gw.example/b",
+            "https://gw.example/b\n",
+            "ftp://gw.example/b",
+            "gw.example/b",
+            "",
+        ] {
+            assert_ne!(meant(other).as_deref(), Some("https://gw.example/b"), "{other}");
+        }
+    }
 
     #[test]
     fn urls_are_known_as_long_as_a_gateway_has_them() {

@@ -37,6 +37,19 @@ pub struct JwtRules {
     pub strict_audience: bool,
 }
 
+/// A rule that decides who may call. AUTHENTICATE_ONLY has none of them: it would ignore it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deciding {
+    /// [`JwtRules::allowed_clients`].
+    Clients,
+    /// [`JwtRules::allowed_scopes`].
+    Scopes,
+    /// [`JwtRules::advertised_scope_mapping`].
+    ScopeMapping,
+    /// [`JwtRules::custom_claims`].
+    Claims,
+}
+
 /// What a claim must be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimRule {
@@ -146,6 +159,33 @@ const MAX_VALUE: usize = 2048;
 /// A scope that is asked for a refresh token, not for a resource: never advertised (MCP 2026-07-28, authorization).
 const OFFLINE: &str = "offline_access";
 
+// === impl Deciding ===
+
+impl Deciding {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Clients, Self::Scopes, Self::ScopeMapping, Self::Claims];
+
+    /// The member of `customJWTAuthorizer`.
+    pub fn member(self) -> &'static str {
+        match self {
+            Self::Clients => "allowedClients",
+            Self::Scopes => "allowedScopes",
+            Self::ScopeMapping => "advertisedScopeMapping",
+            Self::Claims => "customClaims",
+        }
+    }
+
+    /// The key of the configuration file.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Clients => "allowed_clients",
+            Self::Scopes => "allowed_scopes",
+            Self::ScopeMapping => "advertised_scopes",
+            Self::Claims => "custom_claims",
+        }
+    }
+}
+
 // === impl JwtRules ===
 
 impl JwtRules {
@@ -176,15 +216,16 @@ impl JwtRules {
         if self.issuer.as_deref().is_some_and(|issuer| !is_issuer(issuer)) {
             return Err(RulesError::Issuer);
         }
-        for (member, given) in [
-            ("allowedClients", !self.allowed_clients.is_empty()),
-            ("allowedScopes", !self.allowed_scopes.is_empty()),
-            ("advertisedScopeMapping", !self.advertised_scope_mapping.is_empty()),
-            ("customClaims", !self.custom_claims.is_empty()),
-        ] {
-            if self.authenticate_only && given {
-                return Err(RulesError::Decides { member });
-            }
+        let given = |rule: &Deciding| match rule {
+            Deciding::Clients => !self.allowed_clients.is_empty(),
+            Deciding::Scopes => !self.allowed_scopes.is_empty(),
+            Deciding::ScopeMapping => !self.advertised_scope_mapping.is_empty(),
+            Deciding::Claims => !self.custom_claims.is_empty(),
+        };
+        if self.authenticate_only
+            && let Some(rule) = Deciding::ALL.into_iter().find(given)
+        {
+            return Err(RulesError::Decides { member: rule.member() });
         }
         let mapped: Vec<String> =
             self.advertised_scope_mapping.iter().flat_map(|(from, to)| [from.clone(), to.clone()]).collect();

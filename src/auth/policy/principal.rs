@@ -50,11 +50,31 @@ pub(super) fn is_principal(pattern: &str, principal: &str) -> bool {
 /// Whether `principal` is a session (`arn:P:sts::A:assumed-role/NAME/SESSION`) of the role `arn:P:iam::A:role/PATH/NAME`:
 /// the ARN of a session does not show its role's path, and a role's name is one of its account's alone.
 fn is_session_of(role: &str, principal: &str) -> bool {
-    let without_path = || {
-        let (before, path) = role.split_once(":role/")?;
-        Some(format!("{before}:role/{}", path.rsplit('/').next()?))
-    };
-    role_of(principal).is_some_and(|of| without_path().is_some_and(|role| role == of))
+    role_of(principal).is_some_and(|of| without_path(role).is_some_and(|role| role == of))
+}
+
+/// The ARN of a role as it would be if the role had no path.
+fn without_path(role: &str) -> Option<String> {
+    let (before, path) = role.split_once(":role/")?;
+    Some(format!("{before}:role/{}", path.rsplit('/').next()?))
+}
+
+/// What a condition says of `aws:PrincipalArn`, in a form that meets sessions too: a role with a path, also without it.
+///
+/// # Errors
+/// Where such a role has wildcards: of a session's role nobody knows the path.
+pub(super) fn also_without_paths(values: Vec<String>) -> Result<Vec<String>, PolicyError> {
+    let mut all = Vec::with_capacity(values.len());
+    for value in values {
+        if let Some((_, path)) = value.split_once(":role/").filter(|(_, path)| path.contains('/')) {
+            if path.contains(['*', '?']) {
+                return Err(PolicyError::NotOffered(format!("a path of roles with wildcards (`{value}`)")));
+            }
+            all.extend(without_path(&value));
+        }
+        all.push(value);
+    }
+    Ok(all)
 }
 
 /// The role, without its path, of which an ARN is a session.

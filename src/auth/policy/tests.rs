@@ -74,8 +74,28 @@ fn a_role_stands_for_its_sessions() {
         ("ArnNotLike", "adm*", Verdict::Silent),
         ("ArnEquals", "other", Verdict::Silent),
         ("ArnNotEquals", "other", Verdict::Allowed),
+        // To IAM, `ArnEquals` is `ArnLike`.
+        ("ArnEquals", "*", Verdict::Allowed),
+        ("ArnNotEquals", "ad*", Verdict::Silent),
+        ("StringEquals", "ad*", Verdict::Silent),
+        ("ArnEquals", "team/a/admin", Verdict::Allowed),
+        ("StringEquals", "team/admin", Verdict::Allowed),
+        ("StringLike", "team/admin", Verdict::Allowed),
+        ("ArnNotEquals", "team/admin", Verdict::Silent),
+        ("ArnEquals", "team/other", Verdict::Silent),
     ] {
         assert_eq!(of(&condition(operator), role), verdict, "{operator} {role}");
+    }
+    // Of a session's role nobody knows the path.
+    for role in ["team/*", "team/adm?n", "*/admin", "te?m/admin"] {
+        for operator in ["ArnLike", "StringNotLike"] {
+            let text = format!(
+                r#"{{"Statement":{}}}"#,
+                condition(operator).replace("ROLE", &format!("arn:aws:iam::111111111111:role/{role}"))
+            );
+            let error = Policy::parse(&text).unwrap_err();
+            assert!(matches!(&error, PolicyError::NotOffered(what) if what.contains("wildcards")), "{role}: {error}");
+        }
     }
     let elsewhere = principal.replace("ROLE", "arn:aws:iam::222222222222:role/admin");
     assert_eq!(judge(&elsewhere, Some(SESSION)), Verdict::Silent);
@@ -103,6 +123,17 @@ fn of_principal(principal: &str) -> Result<Policy, PolicyError> {
     Policy::parse(&format!(
         r#"{{"Statement":{{"Effect":"Deny","Principal":{principal},"Action":"*","Resource":"*"}}}}"#
     ))
+}
+
+#[test]
+fn variables_are_refused() {
+    let statement = r#"{"Effect":"Deny","Principal":"*","Action":"*","Resource":"RESOURCE","Condition":{"StringLike":{"aws:PrincipalArn":"ARN"}}}"#;
+    for (resource, arn) in [("*", "arn:aws:sts::${aws:PrincipalAccount}:assumed-role/x/*"), ("arn:${aws:a}*", "*")] {
+        let text = format!(r#"{{"Statement":{}}}"#, statement.replace("RESOURCE", resource).replace("ARN", arn));
+        assert!(
+            matches!(Policy::parse(&text).unwrap_err(), PolicyError::NotOffered(what) if what.contains("variable"))
+        );
+    }
 }
 
 #[test]

@@ -210,6 +210,13 @@ fn one_mistake_each() {
         (gateway("api_keys: [{name: a}]"), 3, &["api_keys[0].key: the key `key` is missing"]),
         (gateway("api_keys: [{name: a, key: \"\"}]"), 3, &["api_keys[0].key: is empty"]),
         (gateway("api_keys: [{name: a, key: \"sesame open\"}]"), 3, &["a bearer token cannot have"]),
+        (
+            gateway(
+                "api_keys: [{name: a, key: \"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"}]",
+            ),
+            3,
+            &["is the hash of an empty text"],
+        ),
         (gateway("api_keys: [{name: a, key: [sesame]}]"), 3, &["api_keys[0].key: expected text, found a list"]),
         (
             "gateways: [{name: Shop, targets: [{name: a, mcp: {command: a}}]}]".to_owned(),

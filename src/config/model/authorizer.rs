@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::auth::jwt::Deciding;
 use crate::config::units::Endpoint;
 
 /// Who may call a gateway, besides holders of its API keys.
@@ -113,12 +114,12 @@ impl Authorizer {
 impl JwtAuthorizer {
     /// The keys of the rules that are given and decide more than whether a token is meant for the gateway.
     pub(crate) fn deciding(&self) -> impl Iterator<Item = &'static str> {
-        let given = [
-            ("allowed_clients", !self.allowed_clients.is_empty()),
-            ("allowed_scopes", !self.allowed_scopes.is_empty()),
-            ("advertised_scopes", !self.advertised_scopes.is_empty()),
-            ("custom_claims", !self.custom_claims.is_empty()),
-        ];
-        given.into_iter().filter_map(|(key, given)| given.then_some(key))
+        let given = |rule: &Deciding| match rule {
+            Deciding::Clients => !self.allowed_clients.is_empty(),
+            Deciding::Scopes => !self.allowed_scopes.is_empty(),
+            Deciding::ScopeMapping => !self.advertised_scopes.is_empty(),
+            Deciding::Claims => !self.custom_claims.is_empty(),
+        };
+        Deciding::ALL.into_iter().filter(given).map(Deciding::key)
     }
 }

@@ -93,8 +93,14 @@ mod tests {
 
     #[test]
     fn no_list_and_an_empty_one_are_not_the_same() {
-        assert!(roles("").is_none());
+        let unsaid: AwsConfig = serde_json::from_str(r#"{"region": "eu-west-1"}"#).unwrap();
+        assert!(unsaid.roles().is_none());
         assert!(roles("{}").unwrap().find("arn:aws:iam::123456789012:role/a").is_none());
+        // What is left where the last entry was commented out: neither of the two is certain to be meant.
+        for nothing in ["", "~"] {
+            let error = read(nothing).unwrap_err();
+            assert!(error.contains("aws.roles") && error.contains("`{}` for none"), "{error}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use url::Host;
 use super::Rules;
 use crate::auth::jwt::RulesError;
 use crate::config::error::{ConfigError, KeyPath};
-use crate::config::model::{Authorizer, Config, GatewayConfig};
+use crate::config::model::{ApiKey, Authorizer, Config, GatewayConfig};
 use crate::gateway::{WayOut, jwt_rules};
 
 /// The gateways that everyone who reaches the listener could call, although nobody said that this is meant. Besides what
@@ -111,6 +111,9 @@ impl Rules {
             if text.is_empty() || !(sendable || api_key.is_hashed()) {
                 let remedy = "use letters, digits and -._~+/= ; `openssl rand -hex 32` makes a good one";
                 self.say(path.key("key"), "is empty, or has characters that a bearer token cannot have", remedy);
+            } else if digest == ApiKey::digest_of("") {
+                let remedy = "`printf %s \"$KEY\" | sha256sum` needs `KEY` to be set";
+                self.say(path.key("key"), "is the hash of an empty text", remedy);
             } else if let Some(first) = keys.insert(digest, at) {
                 self.say(path.key("key"), format!("is the same key as item {first} of the list"), "give each its own");
             }

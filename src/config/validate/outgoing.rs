@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sessiongate_targets::HostMap;
-use sessiongate_targets::aws::{AwsIdentity, LambdaArn};
+use sessiongate_targets::aws::{AwsIdentity, LambdaArn, is_region};
 
 use super::{Rules, has_user, minutes};
 use crate::config::error::{ConfigError, KeyPath};
@@ -59,8 +59,7 @@ impl Rules {
             }
             _ => {}
         }
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if let Some(region) = aws.region.as_ref().filter(|region| region.is_empty() || !region.bytes().all(plain)) {
+        if let Some(region) = aws.region.as_ref().filter(|region| !is_region(region)) {
             let remedy = "write one such as us-east-1, or leave it out";
             self.say(path.key("region"), format!("`{region}` is not the name of a region"), remedy);
         }

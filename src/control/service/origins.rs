@@ -8,6 +8,7 @@ use super::Control;
 use super::gateways::domains;
 use crate::config::{Config, ConfigError, GatewayConfig, KeyPath};
 use crate::control::objects::GatewayObject;
+use crate::control::translate;
 use crate::gateway::Origin;
 
 /// Something of a created gateway that a gateway of the file has too.
@@ -85,13 +86,17 @@ impl Control {
     pub(super) fn contested(&self, object: &GatewayObject) -> (bool, Vec<String>) {
         let (None, Some(active)) = (&object.declared, &object.active) else { return (true, Vec::new()) };
         let mut reasons = Vec::new();
-        let served = self.runtime.origin(&object.id) != Some(Origin::File);
-        if !served {
+        let displaced = self.runtime.origin(&object.id) == Some(Origin::File);
+        if displaced {
             reasons.push(format!(
                 "it is not served: gateway `{}` of the configuration file has its id for a name; rename that one",
                 object.id
             ));
         }
+        // It was stored by a version that allowed more.
+        let refused = translate::gateway(object, active).err();
+        reasons.extend(refused.iter().map(|error| format!("it is not served: {error}: update it")));
+        let served = !displaced && refused.is_none();
         let (table, addresses) = (self.runtime.table(), self.runtime.addresses());
         let path = format!("/gateways/{}/mcp", object.id);
         if let Some(other) = table.find(&path, || None).map(|found| found.served)

@@ -195,8 +195,15 @@ impl Control {
     }
 }
 
-/// A target as it is: a declared one with the status that its synchronisation has.
+/// A target as it is: a declared one with the status that its synchronisation has, another one that cannot be served as it
+/// is stored with the reason.
 fn as_seen(object: &Arc<TargetObject>, views: &[TargetView]) -> Arc<TargetObject> {
+    if let Some(why) = unserved(object) {
+        let mut seen = TargetObject::clone(object);
+        seen.status = TargetStatus::Failed;
+        seen.status_reasons.push(reason(&format!("it is not served: {why}: update it")));
+        return Arc::new(seen);
+    }
     let Some(view) = views.iter().find(|view| *view.name == *object.name()) else { return object.clone() };
     let mut seen = TargetObject::clone(object);
     seen.last_synchronized_at = view.synced_at;
@@ -210,6 +217,15 @@ fn as_seen(object: &Arc<TargetObject>, views: &[TargetView]) -> Arc<TargetObject
         SyncState::Failed { message, .. } => (TargetStatus::Failed, vec![reason(message)]),
     };
     Arc::new(seen)
+}
+
+/// Why a target is not served as it is stored: by a version that allowed more. Nothing where it is served, or something is
+/// being done with it.
+fn unserved(object: &TargetObject) -> Option<ControlError> {
+    if object.declared.is_some() || object.is_changing() || object.is_pending_auth() {
+        return None;
+    }
+    translate::target(object, object.active.as_ref()?, None).err()
 }
 
 /// Nothing else is being done with it, and nobody has to allow anything first.

@@ -16,6 +16,7 @@ pub mod sts;
 pub use identity::{AwsCredentials, AwsIdentity};
 pub use keys::{AwsKeys, Caller, GatewayRole, KeyError};
 pub use lambda::{Invocation, InvokeError, LambdaArn, LambdaInvoker, NotAnArn, PAYLOAD_LIMIT};
+pub use region::is_region;
 pub use roles::{RoleKey, Roles};
 pub use s3::{NotAnObject, ObjectError, ObjectUri, S3Reader};
 pub use signer::{SignError, Signer, ToSign, encode_path};

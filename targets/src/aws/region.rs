@@ -5,7 +5,8 @@ use url::Url;
 use crate::outbound::FetchError;
 
 /// Whether a text can be the name of a region: it becomes a part of a host name.
-pub(super) fn is_region(text: &str) -> bool {
+#[must_use]
+pub fn is_region(text: &str) -> bool {
     (1..=32).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }

@@ -7,13 +7,13 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use reqwest::{Request, Response};
+use sessiongate_protocol::text::words;
 use url::Url;
 
 use super::body;
 use super::client::HttpClients;
 use crate::error::TargetError;
 use crate::guard::Refused;
-use crate::handshake::words;
 use crate::link::LinkLimits;
 use crate::passed::{PassNames, Passed, VIA};
 use crate::secret::SecretHeaders;

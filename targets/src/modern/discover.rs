@@ -4,13 +4,13 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use sessiongate_protocol::jsonrpc::ErrorShape;
 use sessiongate_protocol::modern::envelope::{self, HopEnvelope};
+use sessiongate_protocol::text::words;
 use sessiongate_protocol::{Era, Notification, RawJson, Response, ResponseBody, Revision};
 
 use super::detect::Finding;
 use super::http::speaks_for_the_target;
 use super::{Exchange, ModernRequest, NoteSink};
 use crate::error::TargetError;
-use crate::handshake::words;
 use crate::link::{Hello, SinkClosed};
 
 #[derive(Deserialize)]

@@ -1,5 +1,8 @@
 //! Streamable HTTP as it should be.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
 use actix_web::HttpResponse;
 use serde_json::json;
 use sessiongate_protocol::{ResponseBody, Revision, jsonrpc};
@@ -159,11 +162,73 @@ async fn no_standing_stream_is_accepted_and_a_gone_session_is_told() {
     assert_eq!(text(&call(&link, 1).await.unwrap()), "x");
     assert!(sink.try_next().is_none());
 
-    let gone = Server::mcp(|_| HttpResponse::NotFound().finish());
-    let (link, mut sink) = gone.open().await;
+    // Who had a stream is told that the session ended, also where listening was off meanwhile.
+    for off in [false, true] {
+        let opened = AtomicBool::new(false);
+        let gone = Server::mcp(move |_| match opened.swap(true, Ordering::SeqCst) {
+            false if off => sse_open(vec![event("1", &progress(1))]),
+            false => sse(vec!["retry: 20\n\n".into(), event("1", &progress(1))]),
+            true => HttpResponse::NotFound().finish(),
+        });
+        let (link, mut sink) = gone.open().await;
+        link.listen(Listening::On);
+        assert_eq!(sink.line().await, "Standing notifications/progress 1");
+        if off {
+            link.listen(Listening::Off);
+            link.listen(Listening::On);
+        }
+        assert!(matches!(sink.next().await, LinkEvent::Closed { error: TargetError::SessionGone }));
+        drop(link);
+    }
+}
+
+#[actix_rt::test]
+async fn a_target_without_a_get_route_keeps_its_session_and_what_it_asks() {
+    let server = Server::mcp(|seen| match (seen.method.as_str(), seen.id().as_i64()) {
+        ("GET", _) => HttpResponse::NotFound().body("no such route"),
+        (_, Some(1)) => {
+            let asks = json!({"jsonrpc": "2.0", "id": 7, "method": "elicitation/create", "params": {}});
+            sse_open(vec![event("1-1", &asks)])
+        }
+        (_, Some(2)) => HttpResponse::Ok().json(result(seen.id(), "it lives")),
+        _ => HttpResponse::NotFound().finish(),
+    });
+    let (link, mut sink) = server.open().await;
+    let asking = {
+        let link = link.clone();
+        actix_rt::spawn(async move { call(&link, 1).await })
+    };
+    assert_eq!(sink.line().await, "Call(1) elicitation/create 1-1");
     link.listen(Listening::On);
-    assert!(matches!(sink.next().await, LinkEvent::Closed { error: TargetError::SessionGone }));
-    drop(link);
+    eventually("GET", || server.seen("GET").len() == 1).await;
+    assert_eq!(text(&call(&link, 2).await.unwrap()), "it lives");
+    // A call says whether the session lives; nobody asks for the stream again.
+    link.listen(Listening::On);
+    assert!(matches!(call(&link, 3).await, Err(TargetError::SessionGone)));
+    assert!(sink.try_next().is_none() && !asking.is_finished());
+    assert_eq!(server.seen("GET").len(), 1);
+    asking.abort();
+}
+
+#[actix_rt::test]
+async fn only_one_wait_for_a_stream_whose_head_does_not_come() {
+    let server = Server::mcp(|seen| match seen.method.as_str() {
+        "GET" => {
+            let mut answer = HttpResponse::Ok().finish();
+            answer.extensions_mut().insert(NoHead);
+            answer
+        }
+        _ => HttpResponse::Ok().json(result(seen.id(), "x")),
+    });
+    let (link, _sink) = server.open().await;
+    link.listen(Listening::On);
+    // The longest wait is a quarter of a second.
+    let began = Instant::now();
+    for id in 0..16 {
+        call(&link, id).await.unwrap();
+    }
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    assert_eq!(server.seen("GET").len(), 1);
 }
 
 #[actix_rt::test]

@@ -36,6 +36,7 @@ async fn a_list_that_is_refused_fails_and_what_was_read_last_stays() {
         let why = reason(&failed);
         assert!(why.contains(&format!("`{method}`")) && why.contains(&code.to_string()), "{why}");
         assert!(why.contains(&format!("not page {page}  today")), "its own words, on one line: {why}");
+        assert!(why.chars().count() < 350 && why.ends_with('…'), "{why}");
         assert_eq!(failed["lastSynchronizedAt"], before);
         assert_eq!(shop.shown().await.len(), 9, "{method} {page} {code}");
         let failed = shop.update(&id, &target("t", &offer.url), "UPDATE_UNSUCCESSFUL").await;
@@ -66,6 +67,40 @@ async fn a_list_that_a_target_does_not_have_is_empty() {
     shop.synchronised(&id, "READY").await;
     assert_eq!(ALL.map(|method| offer.asked(method)), asked);
     assert_eq!(shop.shown().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn an_answer_without_a_list_fails_for_tools_and_is_an_empty_list_for_others() {
+    let offer = Offer::new(many(3));
+    offer.pages_of(2);
+    for (method, item) in [
+        ("prompts/list", json!({"name": "p"})),
+        ("resources/list", json!({"uri": "a:b", "name": "r"})),
+        ("resources/templates/list", json!({"uriTemplate": "a:{b}", "name": "t"})),
+    ] {
+        offer.lists(method, vec![item.clone(), item]);
+    }
+    let shop = Shop::open("").await;
+    let id = shop.target(&offer).await;
+    offer.omits(Some("tools/list"));
+    let failed = shop.synchronised(&id, "SYNCHRONIZE_UNSUCCESSFUL").await;
+    assert!(reason(&failed).contains("`tools`"), "{failed}");
+    let mut client = Client::ready(&shop.url, json!({})).await;
+    for (method, member) in [
+        ("prompts/list", "prompts"),
+        ("resources/list", "resources"),
+        ("resources/templates/list", "resourceTemplates"),
+    ] {
+        offer.omits(Some(method));
+        let read = shop.synchronised(&id, "READY").await;
+        let said = read["statusReasons"].to_string();
+        assert!(said.contains(&format!("`{member}`")) && said.contains(method), "{read}");
+        assert_eq!(client.list(method, member).await, [json!(null); 0]);
+        assert_eq!(shop.shown().await.len(), 3);
+    }
+    offer.omits(None);
+    shop.synchronised(&id, "READY").await;
+    assert_eq!(client.list("prompts/list", "prompts").await.len(), 1);
 }
 
 /// Tools of which clients can read the first and the last.

@@ -28,6 +28,8 @@ struct Says {
     page: usize,
     /// By method, the page that is refused and the code.
     refused: HashMap<&'static str, (usize, i64)>,
+    /// The method whose pages are without their member.
+    without: Option<&'static str>,
     /// To each POST.
     status: Option<u16>,
     /// Lists of tools are not answered.
@@ -51,7 +53,9 @@ impl Offer {
     pub fn new(tools: Vec<Value>) -> Self {
         let lists = HashMap::from([("tools/list", tools)]);
         let capabilities = json!({"tools": {}, "prompts": {}, "resources": {}});
-        let says = Says { capabilities, lists, page: usize::MAX, refused: HashMap::new(), status: None, silent: false };
+        let refused = HashMap::new();
+        let says =
+            Says { capabilities, lists, page: usize::MAX, refused, without: None, status: None, silent: false };
         let says = Arc::new(Mutex::new(says));
         let own = says.clone();
         let server = Scripted::raw(move |request| own.lock().unwrap().reply(request));
@@ -80,6 +84,11 @@ impl Offer {
             Some(refused) => says.refused.insert(method, refused),
             None => says.refused.remove(method),
         };
+    }
+
+    /// The pages of this list are without what should be on them.
+    pub fn omits(&self, method: Option<&'static str>) {
+        self.says.lock().unwrap().without = method;
     }
 
     /// What it says that it can.
@@ -150,13 +159,16 @@ impl Says {
         }
         let page = request.body["params"]["cursor"].as_str().map_or(0, |cursor| cursor.parse().unwrap());
         if let Some((refused, code)) = self.refused.get(method).filter(|(refused, _)| *refused == page) {
-            let error = json!({"code": code, "message": format!("not page {refused}\u{7} today")});
+            let error = json!({"code": code, "message": format!("not page {refused}\u{7} today{}", "!".repeat(1000))});
             return Reply::Json(json!({"jsonrpc": "2.0", "id": request.body["id"], "error": error}).to_string());
         }
         let items = self.lists.get(method).map(Vec::as_slice).unwrap_or_default();
         let start = page.saturating_mul(self.page).min(items.len());
         let end = start.saturating_add(self.page).min(items.len());
         let mut list = json!({member: items[start..end]});
+        if self.without == Some(method) {
+            list = json!({});
+        }
         if end < items.len() {
             list["nextCursor"] = json!((page + 1).to_string());
         }

@@ -8,7 +8,7 @@ use crate::client::Client;
 use crate::control_client::target;
 use crate::either::{ERAS, Either};
 use crate::harness::reference_server;
-use crate::scripted::{Reply, Scripted};
+use crate::scripted::{Reply, Scripted, result, text};
 
 const METADATA: &str = "http://169.254.169.254/mcp";
 const DEAD: &str = "http://127.0.0.1:1/mcp";
@@ -122,6 +122,44 @@ async fn who_gave_the_address_is_told_what_is_wrong_with_it() {
         assert!(message.contains(says) && message.contains("mcpServer.endpoint"), "{endpoint}: {message}");
         assert!(!message.contains("pw"), "{message}");
     }
+}
+
+/// An address may lead to what is not for whoever gave it.
+#[tokio::test]
+async fn nothing_is_quoted_that_is_no_error_of_mcp() {
+    let shop = Shop::open("").await;
+    let long = format!("\"{}\"", "hunter2".repeat(400_000));
+    let bodies = ["\"hunter2\"", &long, r#"{"hunter2":1,"id":1,"id":1}"#].map(str::to_owned);
+    let whole = bodies.map(|body| Scripted::raw(move |_| Reply::Json(body.clone())));
+    let welcome = Scripted::raw(|request| Reply::Json(result(request, "\"hunter2\"")));
+    let lists = ["\"hunter2\"", &long].map(|tools| Scripted::new(tools, |_, request| text(request, "")));
+    let page = Scripted::raw(|request| match request.body["method"].as_str() {
+        Some("tools/list") => Reply::Json(result(request, "\"hunter2\"")),
+        Some("initialize") => {
+            let welcome = json!({"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {}});
+            Reply::Json(result(request, &welcome.to_string()))
+        }
+        _ => Reply::Status(202),
+    });
+    let refusing = Scripted::raw(|_| {
+        let head = "HTTP/1.1 500 No\r\nconnection: close\r\ncontent-type: text/plain\r\ncontent-length: 7\r\n\r\n";
+        Reply::Raw([head.as_bytes(), b"hunter2"].concat())
+    });
+    for (round, server) in whole.iter().chain(&lists).chain([&welcome, &page, &refusing]).enumerate() {
+        let id = shop.create(&target(&format!("t{round}"), &server.url)).await;
+        let failed = shop.control.settled(&shop.path(&id), "FAILED").await;
+        let why = reason(&failed);
+        let says = if server.url == refusing.url { "HTTP 500" } else { "not MCP" };
+        assert!(why.contains(says) && why.len() < 300, "{round}: {why}");
+        for word in ["hunter2", "struct", "Envelope"] {
+            assert!(!why.contains(word), "{round}: {why}");
+        }
+    }
+    // The operator may see how a refusal begins.
+    let log = shop.program.log();
+    let quoting: Vec<&str> =
+        log.lines().filter(|line| line.contains("hunter2") && !line.contains("Status {")).collect();
+    assert!(quoting.is_empty(), "{:.2000}", quoting.join("\n"));
 }
 
 #[tokio::test]

@@ -11,7 +11,6 @@ use sessiongate_targets::{CallReply, Hello, LinkEvent, Listening, SavedLink, Tar
 
 use crate::catalogue::Snapshot;
 use crate::error::SessionError;
-use crate::habits::Habits;
 use crate::settings::GatewaySettings;
 
 /// A request of the client while it runs. Assigned by the shell, never reused within a session's life in memory.
@@ -34,8 +33,6 @@ pub struct Env<'a> {
     pub settings: &'a GatewaySettings,
     /// What the gateway publishes.
     pub catalogue: &'a Snapshot,
-    /// What tools do.
-    pub habits: &'a Habits,
     /// Seals list cursors.
     pub sealer: &'a Sealer,
 }
@@ -65,8 +62,6 @@ pub enum Input {
     },
     /// The call has been quiet for so long that its answer becomes a stream, for keep-alives and resumption.
     UpgradeDue(CallId),
-    /// The call has no answer after [`super::LINGERS`].
-    Lingers(CallId),
     /// Nobody waits for the answer of a call any more. Not a cancellation (2025-11-25, transports).
     ReplyGone(CallId),
     /// A connection wants a stream: a new standing one, or the rest of the one that the event id names.
@@ -333,8 +328,6 @@ pub struct CallSummary {
     pub outcome: &'static str,
     /// When it began.
     pub started: Timestamp,
-    /// It went as one of a tool that answers at once, or it did not; none where that does not matter.
-    pub quick: Option<bool>,
 }
 
 /// What came of one input.

@@ -119,11 +119,6 @@ impl LinkState {
         matches!(self.phase, Phase::Open { .. })
     }
 
-    /// It is open, and what the target says outside calls is not heard, though there may be something.
-    pub(super) fn is_unheard(&self) -> bool {
-        self.is_open() && !self.listening && !self.modern
-    }
-
     /// The session may leave memory without losing this link.
     pub(super) fn may_be_stored(&self) -> bool {
         match &self.phase {

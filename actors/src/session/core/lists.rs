@@ -29,7 +29,7 @@ impl SessionCore {
 
     fn open_cursor(&self, list: ListKind, params: Option<&RawJson>, env: &Env<'_>) -> Result<Option<Cursor>, Failure> {
         let Some(params) = params else { return Ok(None) };
-        let members = Members::of(params).map_err(|error| Failure::invalid_params(error.to_string()))?;
+        let members = Members::of(params).map_err(|error| Failure::unreadable("params", &error))?;
         if members.get("cursor").is_none() {
             return Ok(None);
         }

@@ -10,7 +10,6 @@ mod answers;
 mod downstream;
 mod followed;
 mod io;
-mod lingering;
 mod links;
 mod lists;
 mod mentions;
@@ -40,7 +39,6 @@ use sessiongate_protocol::{RawJson, RequestId, Revision, StreamId};
 use sessiongate_storage::{Batch, Timestamp};
 
 pub use io::{Answer, CallId, CallSummary, ConnId, Effect, EndReason, Env, Generation, Input, Step};
-pub use lingering::{LINGERS, habit_of};
 pub use record::{Record, SessionFacts};
 pub use view::SessionView;
 
@@ -127,10 +125,6 @@ struct Call {
     last_event: Option<Box<str>>,
     started: Timestamp,
     deadline: Timestamp,
-    /// Its target is heard outside the call, too.
-    lingers: bool,
-    /// The target asked something there.
-    asked_apart: bool,
 }
 
 /// What is needed to send a request downstream.
@@ -265,7 +259,6 @@ impl SessionCore {
             Input::UpgradeDue(call) => {
                 self.upgrade(call, env, &mut step);
             }
-            Input::Lingers(call) => self.on_lingering(call, &mut step),
             Input::ReplyGone(id) => {
                 if let Some(call) = self.calls.get_mut(&id)
                     && call.reply == Reply::Waiting
@@ -391,7 +384,7 @@ impl SessionCore {
         } else {
             self.expires
         };
-        let call = self.calls.values().map(|call| self.deadline_of(call)).min().unwrap_or(self.expires);
+        let call = self.calls.values().map(|call| call.deadline).min().unwrap_or(self.expires);
         let answer = self.questions.values().filter_map(|question| question.retry_at).min().unwrap_or(self.expires);
         let link = self.links.values().filter_map(LinkState::reopens_at).min().unwrap_or(self.expires);
         let again = self.questions.values().filter_map(|question| self.asks_again_at(question)).min();
@@ -416,7 +409,6 @@ impl SessionCore {
         for call in late {
             self.time_out(call, env, step);
         }
-        self.count_lingering(env, step);
         self.post_answers_again(env, step);
         self.reopen_links(env, step);
         self.ask_again(env, step);

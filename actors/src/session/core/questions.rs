@@ -131,9 +131,6 @@ impl SessionCore {
                 if self.streams.live_standing().is_some() { link.only_call() } else { link.newest_call() }
             }),
         };
-        if let (Source::Standing, Some(call)) = (source, call.and_then(|call| self.calls.get_mut(&call))) {
-            call.asked_apart = true;
-        }
         if call.is_none() && self.facts.conversation {
             // A modern client is asked in the answer to a request of its own, or not at all.
             return refuse(self, codes::INTERNAL_ERROR, "no call runs that the question could belong to", step);

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use bytes::Bytes;
-use sessiongate_protocol::{RequestId, ResponseBody, codes, jsonrpc};
+use sessiongate_protocol::{RequestId, ResponseBody, Unreadable, codes, jsonrpc};
 use sessiongate_targets::TargetError;
 
 use super::{ACCEPTED, Answer, Call, CallId, CallKind, CallSummary, Effect, Env, Reply, SessionCore, Step};
@@ -36,6 +36,11 @@ impl Failure {
 
     pub(super) fn invalid_params(message: impl Into<String>) -> Self {
         Self { code: codes::INVALID_PARAMS, message: message.into(), reason: "invalid_params" }
+    }
+
+    /// An object of the client's that cannot be read.
+    pub(super) fn unreadable(at: &str, error: &serde_json::Error) -> Self {
+        Self::invalid_params(format!("`{at}` cannot be read: {}", Unreadable::from(error)))
     }
 
     pub(super) fn body(&self) -> ResponseBody {
@@ -128,8 +133,7 @@ impl SessionCore {
             }
             Reply::Gone => {}
         }
-        let quick = self.habit(&call, outcome, env);
-        step.now.push(Effect::Finished(Box::new(summary(id, call, outcome, quick))));
+        step.now.push(Effect::Finished(Box::new(summary(id, call, outcome))));
     }
 
     /// Ends a call without an answer, because the client cancelled it.
@@ -141,8 +145,7 @@ impl SessionCore {
             Reply::Stream(stream) => self.finish_stream(stream, step),
             Reply::Gone => {}
         }
-        let quick = self.habit(&call, "cancelled", env);
-        step.now.push(Effect::Finished(Box::new(summary(id, call, "cancelled", quick))));
+        step.now.push(Effect::Finished(Box::new(summary(id, call, "cancelled"))));
     }
 
     fn take_call(&mut self, id: CallId, step: &mut Step) -> Option<Call> {
@@ -153,14 +156,11 @@ impl SessionCore {
         if matches!(call.reply, Reply::Stream(_)) {
             self.unstore_call(id, step);
         }
-        if call.lingers {
-            self.listen_where_wanted(step);
-        }
         Some(call)
     }
 }
 
-fn summary(id: CallId, call: Call, outcome: &'static str, quick: Option<bool>) -> CallSummary {
+fn summary(id: CallId, call: Call, outcome: &'static str) -> CallSummary {
     CallSummary {
         call: id,
         id: call.client_id.to_string(),
@@ -169,6 +169,5 @@ fn summary(id: CallId, call: Call, outcome: &'static str, quick: Option<bool>) -
         name: call.name,
         outcome,
         started: call.started,
-        quick,
     }
 }

@@ -201,9 +201,9 @@ impl SessionCore {
     fn plan_completion(&self, params: Option<&RawJson>, env: &Env<'_>) -> Result<Outgoing, Failure> {
         let bad = |text: &str| Failure::invalid_params(text);
         let params = params.ok_or_else(|| bad("`params.ref` is missing"))?;
-        let members = Members::of(params).map_err(|error| bad(&error.to_string()))?;
+        let members = Members::of(params).map_err(|error| Failure::unreadable("params", &error))?;
         let reference = members.get("ref").ok_or_else(|| bad("`params.ref` is missing"))?;
-        let inner = Members::of_str(reference.get()).map_err(|error| bad(&error.to_string()))?;
+        let inner = Members::of_str(reference.get()).map_err(|error| Failure::unreadable("params.ref", &error))?;
         let (target, params) = match inner.get_str("type").as_deref() {
             Some("ref/prompt") => {
                 let exposed = inner.get_str("name").ok_or_else(|| bad("`params.ref.name` is missing"))?;
@@ -292,7 +292,6 @@ impl SessionCore {
             }
             _ => params,
         };
-        let lingers = self.is_heard_from_the_start(&target, &request.method, name.as_deref(), sse, env);
         let body = jsonrpc::request(
             &sessiongate_protocol::RequestId::integer(downstream_id),
             &request.method,
@@ -319,13 +318,8 @@ impl SessionCore {
                 last_event: None,
                 started: env.now,
                 deadline: env.now.plus(timeout),
-                lingers,
-                asked_apart: false,
             },
         );
-        if lingers {
-            self.listen_where_wanted(step);
-        }
         if self.facts.conversation {
             self.follow_levels(step);
         }

@@ -184,7 +184,5 @@ fn restored(call: StoredCall) -> Call {
         last_event: call.last_event,
         started: call.started,
         deadline: call.deadline,
-        lingers: false,
-        asked_apart: false,
     }
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::server::Answer;
 use super::support::{
-    DISCOVERY, ISSUER, JWKS, Key, NOW, World, after, base64url, claims, jwks, metadata, quick, rules,
+    DISCOVERY, ISSUER, JWKS, Key, NOW, World, after, at, base64url, claims, jwks, metadata, quick, rules,
 };
 use crate::auth::jwt::{IssuerOptions, JwtError, JwtOptions};
 
@@ -28,8 +28,12 @@ fn nameless(key: &Key) -> String {
 
 /// Nobody looks at the signature of a token whose key is not known.
 fn unsigned(kid: &str) -> String {
-    let (header, claims) = (json!({"alg": "ES256", "kid": kid}), claims(&json!({"exp": after(10 * DAY).0 / 1000})));
-    format!("{}.{}.AAAA", base64url(header.to_string()), base64url(claims.to_string()))
+    unsigned_with(kid, &json!({"exp": after(10 * DAY).0 / 1000}))
+}
+
+fn unsigned_with(kid: &str, changes: &Value) -> String {
+    let header = json!({"alg": "ES256", "kid": kid});
+    format!("{}.{}.AAAA", base64url(header.to_string()), base64url(claims(changes).to_string()))
 }
 
 async fn verdict(published: &[Value], token: &str) -> Result<(), JwtError> {
@@ -153,6 +157,40 @@ async fn keys_are_renewed_in_the_background_before_they_are_old() {
     authorizer.verify(&token, after(5400)).await.unwrap();
     authorizer.issuer().landed().await;
     assert_eq!((world.server.hits(DISCOVERY), world.server.hits(JWKS)), (2, 3), "metadata grow old, too");
+}
+
+#[tokio::test]
+async fn a_token_from_before_the_keys_were_fetched_waits_for_no_newer_key() {
+    let world = World::new().await;
+    let authorizer = world.authorizer();
+    authorizer.verify(&world.token(), NOW).await.unwrap();
+    // Anybody can bring the one unknown key that is asked for in this pause.
+    assert_eq!(authorizer.verify(&unsigned("any"), after(1)).await.unwrap_err(), JwtError::UnknownKey);
+    let (pending, leeway) = (JwtError::KeyPending { retry_after: Duration::from_secs(29) }, 60);
+    for (issued, error) in [
+        // Whoever signed it had its key when the issuer published others: the client must get another token.
+        (json!(at(-3600)), JwtError::UnknownKey),
+        (json!(at(-leeway)), JwtError::UnknownKey),
+        // Its key may be newer, as far as the clocks can be trusted.
+        (json!(at(1 - leeway)), pending.clone()),
+        (json!(at(2)), pending.clone()),
+        (Value::Null, pending.clone()),
+    ] {
+        let token = unsigned_with("gone", &json!({"iat": issued}));
+        for again in 0..2 {
+            assert_eq!(authorizer.verify(&token, after(2)).await.unwrap_err(), error, "{issued}, {again}");
+        }
+    }
+    // What it says about its time is not proven: what no issuer signed is told nothing better.
+    let foreign = unsigned_with("gone", &json!({"iat": at(-3600), "iss": "https://elsewhere.example"}));
+    assert_eq!(authorizer.verify(&foreign, after(2)).await.unwrap_err(), JwtError::Issuer);
+    assert_eq!(world.server.hits(JWKS), 2);
+    // A key that comes back is found when the issuer may be asked again.
+    let (old, back) = (Key::p256(), "back");
+    let token = old.token(&json!({"alg": "ES256", "kid": back}), &claims(&json!({"iat": at(-3600)})));
+    world.server.answer(JWKS, jwks(&[old.jwk(Some(back))]));
+    assert_eq!(authorizer.verify(&token, after(30)).await.unwrap_err(), JwtError::UnknownKey);
+    assert!(authorizer.verify(&token, after(31)).await.is_ok());
 }
 
 #[tokio::test]

@@ -71,12 +71,16 @@ async fn the_gateways_own_url_is_an_audience_and_may_be_the_only_one() {
     let strict = JwtRules { strict_audience: true, ..clients };
     assert_eq!(verdict(strict.clone(), &json!({"aud": null})).await, Err(JwtError::Audience));
     assert_eq!(verdict(strict.clone(), &json!({"aud": "https://other.example"})).await, Err(JwtError::Audience));
-    // A URL is the same however it is written; what is configured is meant to the letter.
-    for same in [url, "https://gw.example/gateways/shop/mcp/", "HTTPS://GW.example:443/gateways/shop/mcp?x=1"] {
+    // What is configured is meant to the letter; the gateway's own URL may be written in another case, and with a slash.
+    for same in [url, "https://gw.example/gateways/shop/mcp/", "HTTPS://GW.example:443/gateways/shop/mcp"] {
         assert_eq!(verdict(strict.clone(), &json!({"aud": [same]})).await, Ok(()), "{same}");
     }
     for other in ["http://gw.example/gateways/shop/mcp", "https://gw.example/Gateways/shop/mcp", "gw.example", "/"] {
         assert_eq!(verdict(strict.clone(), &json!({"aud": other})).await, Err(JwtError::Audience), "{other}");
+    }
+    for more in ["?x", "?", "#f", "#", "//", "/?x=1", "/.", "/../mcp"] {
+        let other = format!("{url}{more}");
+        assert_eq!(verdict(strict.clone(), &json!({"aud": [other]})).await, Err(JwtError::Audience), "{other}");
     }
     let listed = asking(|rules| rules.allowed_audience = texts(&[url]));
     assert_eq!(verdict(listed, &json!({"aud": format!("{url}/")})).await, Err(JwtError::Audience));

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use sessiongate_protocol::jsonrpc::ErrorShape;
 use sessiongate_protocol::members::Members;
+use sessiongate_protocol::text::words;
 use sessiongate_protocol::{Message, Notification, RawJson, Response, ResponseBody, codes};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -16,7 +17,6 @@ use tokio::time::Instant;
 
 use super::wire::Wire;
 use crate::error::TargetError;
-use crate::handshake::words;
 use crate::link::{LinkEvent, Origin, SinkClosed};
 use crate::modern::{LISTEN, NoteSink};
 

@@ -52,8 +52,8 @@ impl SessionCore {
         }
     }
 
-    /// The standing stream of a target is wanted while the client can hear it, has subscriptions there, was sent to a page
-    /// whose completion the target may announce, or waits for a call that takes its time.
+    /// The standing stream of a target is wanted while the client can hear it, has subscriptions there, or was sent to a
+    /// page whose completion the target may announce.
     pub(in super::super) fn listen_where_wanted(&mut self, step: &mut Step) {
         let heard = self.streams.live_standing().is_some();
         if heard {
@@ -78,8 +78,7 @@ impl SessionCore {
             let wanted = heard
                 || for_calls
                 || self.subscriptions.values().any(|owner| owner == target)
-                || self.elicitation_ids.iter().any(|(_, owner)| owner == target)
-                || !link.modern && self.calls.values().any(|call| call.lingers && call.target == *target);
+                || self.elicitation_ids.iter().any(|(_, owner)| owner == target);
             if link.is_open() && link.listening != wanted {
                 link.listening = wanted;
                 step.now.push(Effect::Listen {

@@ -261,7 +261,7 @@ impl SessionCore {
             )
         };
         let params = request.params.clone().unwrap_or(RawJson::EMPTY_OBJECT);
-        let members = Members::of(&params).map_err(|error| Failure::invalid_params(error.to_string()))?;
+        let members = Members::of(&params).map_err(|error| Failure::unreadable("params", &error))?;
         let (target, cursor) = match members.get("cursor") {
             None => match self.next_with_tasks(None, env) {
                 Some(target) => (target, None),

@@ -12,7 +12,6 @@ use sessiongate_storage::{Batch, Op, StoredSession, StreamExtent, Timestamp};
 use sessiongate_targets::{CallReply, LinkEvent, Origin, SavedLink, TargetError, Welcome};
 
 use crate::catalogue::{Snapshot, TargetCatalogue, TargetState};
-use crate::habits::Habits;
 use crate::session::core::{
     Answer, CallId, ConnId, Effect, Env, Generation, Input, Record, SessionCore, SessionFacts, Step,
 };
@@ -117,7 +116,6 @@ pub(super) struct World {
     pub(super) core: SessionCore,
     pub(super) settings: Arc<GatewaySettings>,
     pub(super) catalogue: Snapshot,
-    pub(super) habits: Habits,
     sealer: Sealer,
     pub(super) now: u64,
     pub(super) disk: Disk,
@@ -204,8 +202,7 @@ impl World {
         let mut disk = Disk::default();
         disk.apply(&core.first_batch());
         let sealer = Sealer::new(Key::new(1, [7; 32]), Vec::new()).unwrap();
-        let habits = Habits::default();
-        Self { core, settings, catalogue, habits, sealer, now: START, history: vec![disk.clone()], disk, next: 1 }
+        Self { core, settings, catalogue, sealer, now: START, history: vec![disk.clone()], disk, next: 1 }
     }
 
     /// A session of the gateway's own, for modern clients.
@@ -219,7 +216,7 @@ impl World {
 
     pub(super) fn step(&mut self, input: Input) -> Out {
         let settings = self.settings.clone();
-        let step = self.core.step(input, &env(self.now, &settings, &self.catalogue, &self.habits, &self.sealer));
+        let step = self.core.step(input, &env(self.now, &settings, &self.catalogue, &self.sealer));
         self.commit(step)
     }
 
@@ -234,7 +231,7 @@ impl World {
     /// The process is killed and started again.
     pub(super) fn restart(&mut self) -> Out {
         let settings = self.settings.clone();
-        let env = env(self.now, &settings, &self.catalogue, &self.habits, &self.sealer);
+        let env = env(self.now, &settings, &self.catalogue, &self.sealer);
         let (core, step, next) = SessionCore::restore(settings.clone(), &self.disk.stored(), &env).unwrap();
         self.core = core;
         self.next = next.0;
@@ -370,14 +367,8 @@ impl World {
     }
 }
 
-fn env<'a>(
-    now: u64,
-    settings: &'a GatewaySettings,
-    catalogue: &'a Snapshot,
-    habits: &'a Habits,
-    sealer: &'a Sealer,
-) -> Env<'a> {
-    Env { now: Timestamp(now), settings, catalogue, habits, sealer }
+fn env<'a>(now: u64, settings: &'a GatewaySettings, catalogue: &'a Snapshot, sealer: &'a Sealer) -> Env<'a> {
+    Env { now: Timestamp(now), settings, catalogue, sealer }
 }
 
 /// What one input led to.

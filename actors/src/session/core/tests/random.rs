@@ -50,7 +50,7 @@ impl Run {
         let gone = TargetError::SessionGone;
         let event = format!("e{id}");
         let generation = world.core.links.get(target).map(|link| link.generation().0).unwrap_or_default();
-        let out = match (kind % 18, picked) {
+        let out = match (kind % 17, picked) {
             (0 | 1, _) => world.tool(id, if target == "cart" { "cart___add" } else { "mail___send" }).1,
             (2 | 3, _) => match self.opening.pop() {
                 Some((target, generation)) if at < 200 => world.opened(&target, generation),
@@ -91,7 +91,6 @@ impl Run {
                 world.step(if at < 128 { Input::ReplyGone(call) } else { Input::UpgradeDue(call) })
             }
             (16, _) => world.change(|settings| settings.sessions.streaming = !at.is_multiple_of(3)),
-            (17, Some((call, ..))) => world.step(Input::Lingers(call)),
             (15, _) if at < 100 => {
                 self.sent.clear();
                 self.opening.clear();
