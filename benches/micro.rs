@@ -128,6 +128,7 @@ fn snapshot(settings: &GatewaySettings, count: usize) -> Snapshot {
             required: false,
             affinity: Affinity::Principal,
             listing: None,
+            tool_name: usize::MAX,
         };
         TargetState { settings, catalogue: Some(Arc::new(catalogue)) }
     };

@@ -118,6 +118,9 @@ pub struct TargetSettings {
     pub affinity: Affinity,
     /// Where its lists come from; none is as the gateway says.
     pub listing: Option<Listing>,
+    /// Characters of what clients call a tool by, with its own name before it: others are not shown where its lists come
+    /// from itself.
+    pub tool_name: usize,
 }
 
 impl SessionSettings {

@@ -56,6 +56,15 @@ pub struct TargetSupervisor {
     supervised: Mutex<Vec<Supervised>>,
 }
 
+/// To whom a target said what it offers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Said {
+    /// To this process, just now: it counts, whatever the clocks of others say.
+    Here,
+    /// To another one, who stored it.
+    Elsewhere,
+}
+
 /// What became of the targets.
 struct Swapped {
     targets: Targets,
@@ -198,18 +207,28 @@ impl TargetSupervisor {
             return;
         }
         let Some(catalogue) = self.load(target).await else { return };
-        if let Some(sync) = self.set_catalogue(target, fingerprint, catalogue.clone()) {
+        if let Some(sync) = self.set_catalogue(target, fingerprint, catalogue.clone(), Said::Elsewhere) {
             sync.known(catalogue);
             self.publish();
         }
     }
 
-    /// Sets what a target offers; none where that is the target's no more.
-    fn set_catalogue(&self, target: &str, fingerprint: u64, catalogue: Arc<TargetCatalogue>) -> Option<SyncHandle> {
+    /// Sets what a target offers; none where that is the target's no more, or is older than what is there.
+    fn set_catalogue(
+        &self,
+        target: &str,
+        fingerprint: u64,
+        catalogue: Arc<TargetCatalogue>,
+        said: Said,
+    ) -> Option<SyncHandle> {
         let mut supervised = self.supervised.lock();
         // What was read of a target that was replaced meanwhile says nothing of its successor.
         let mut all = supervised.iter_mut();
         let known = all.find(|known| &*known.settings.name == target && known.fingerprint == fingerprint)?;
+        let shown = known.catalogue.as_ref().map(|shown| shown.synced_at);
+        if said == Said::Elsewhere && false && shown.is_some_and(|shown| shown >= catalogue.synced_at) {
+            return None;
+        }
         known.catalogue = Some(catalogue);
         known.sync.clone()
     }
@@ -244,7 +263,7 @@ impl TargetSupervisor {
     }
 
     fn synchronised(self: &Arc<Self>, target: &Arc<str>, fingerprint: u64, catalogue: Arc<TargetCatalogue>) {
-        if self.set_catalogue(target, fingerprint, catalogue.clone()).is_none() {
+        if self.set_catalogue(target, fingerprint, catalogue.clone(), Said::Here).is_none() {
             return;
         }
         self.publish();

@@ -142,6 +142,7 @@ impl Builder {
                     Some(_) => Some(Listing::Default),
                     None => target.listing.map(listing),
                 },
+                tool_name: bounds.tool_name,
             };
             let synchronisation = match target.synchronisation {
                 config::Synchronisation::Automatic => Synchronisation::Automatic,

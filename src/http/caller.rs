@@ -101,14 +101,20 @@ impl std::ops::Deref for Session {
 // === impl Caller ===
 
 impl<'a> Caller<'a> {
-    /// A request of somebody who is known.
-    pub fn new(runtime: &'a Runtime, gateway: Arc<Served>, identity: Identity, request: &'a HttpRequest) -> Self {
+    /// A request of somebody who is known; `policies` was read before the resource policy was asked.
+    pub fn new(
+        runtime: &'a Runtime,
+        gateway: Arc<Served>,
+        identity: Identity,
+        policies: u64,
+        request: &'a HttpRequest,
+    ) -> Self {
         let Identity { principal, until, body, .. } = identity;
         Self {
             runtime,
             principal,
             until,
-            policies: gateway.admission.policies(),
+            policies,
             accepts: Accepts::of(request.headers()),
             body,
             request,

@@ -65,7 +65,7 @@ async fn answer(
     let policies = found.served.admission.policies();
     principal::permit(runtime, &found, &identity, request)?;
     let via = via::came_through(request.headers(), &found.served.gateway.name)?;
-    let caller = Caller { via, policies, ..Caller::new(runtime, found.served, identity, request) };
+    let caller = Caller { via, ..Caller::new(runtime, found.served, identity, policies, request) };
     match request.method().as_str() {
         "POST" => post::serve(&caller, payload).await,
         "GET" => get::serve(&caller).await,

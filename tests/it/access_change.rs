@@ -13,7 +13,7 @@ const BOB: &str = "key-of-bob-0123456789";
 const NEW: &str = "another-key-0123456789";
 const CHANGED: &str = "notifications/tools/list_changed";
 
-/// Three seconds.
+/// About three seconds, of which nothing hangs.
 fn slow() -> Value {
     json!({"steps": 150, "delay_ms": 20})
 }
@@ -22,11 +22,18 @@ fn slow() -> Value {
 struct Open {
     client: Client,
     standing: Stream,
+    /// It goes on until its question is answered.
     call: Stream,
-    id: Value,
+    asked: Asked,
     /// The last event of the call that was read.
     last: String,
     listens: ModernStream,
+}
+
+/// A call that asks, and what it asks.
+struct Asked {
+    id: Value,
+    question: Value,
 }
 
 impl Open {
@@ -35,33 +42,48 @@ impl Open {
             Some(key) => (Client::with_key(url, key), ModernClient::with_key(url, key)),
             None => (Client::new(url), ModernClient::new(url)),
         };
-        client.initialize(json!({})).await.unwrap();
+        client.initialize(json!({"elicitation": {}})).await.unwrap();
         let standing = client.listen(None).await;
-        let (id, mut call) = client.start(&format!("{prefix}sg_progress"), slow()).await;
-        let last = call.next().await.unwrap().unwrap().id.unwrap();
+        let (id, mut call) = client.start(&format!("{prefix}sg_elicit_form"), json!({})).await;
+        let (question, last) = loop {
+            let event = call.next().await.unwrap().expect("a question before the end");
+            if let Some(question) = event.data.filter(|data| data["method"] == "elicitation/create") {
+                break (question, event.id.unwrap());
+            }
+        };
+        let asked = Asked { id, question };
         let mut listens =
             modern.open("subscriptions/listen", json!({"notifications": {"promptsListChanged": true}})).await;
         assert_eq!(listens.next().await.unwrap()["method"], "notifications/subscriptions/acknowledged");
-        Self { client, standing, call, id, last, listens }
+        Self { client, standing, call, asked, last, listens }
     }
 
     /// All of it ends with a hint to come back; gives what the call's stream said last.
-    async fn cut(self) -> (Client, Value, String) {
+    async fn cut(self) -> (Client, Asked, String) {
         let events = cut(self.call).await;
         assert!(events.iter().all(|event| event.data.as_ref().is_none_or(|data| data.get("id").is_none())));
         cut(self.standing).await;
         let answer = self.listens.finish().await;
         assert_eq!(answer.result()["resultType"], "complete", "{answer:?}");
         let last = events.iter().rev().find_map(|event| event.id.clone());
-        (self.client, self.id, last.unwrap_or(self.last))
+        (self.client, self.asked, last.unwrap_or(self.last))
     }
 
     /// All of it goes on: the call comes to its end, and what `change` does to the tools is told.
     async fn goes_on(mut self, change: impl AsyncFnOnce(&mut Client)) {
-        let response = self.call.response().await;
-        assert_eq!((&response["id"], response.get("error")), (&self.id, None), "{response}");
+        self.asked.answer(&self.client, &mut self.call).await;
         change(&mut self.client).await;
         self.standing.message(CHANGED).await;
+    }
+}
+
+impl Asked {
+    /// Answers the question, and reads the call's end on `stream`.
+    async fn answer(&self, client: &Client, stream: &mut Stream) {
+        assert_eq!(client.answer(&self.question, json!({"action": "decline"})).await, 202);
+        let response = stream.response().await;
+        assert_eq!((&response["id"], response.get("error")), (&self.id, None), "{response}");
+        assert_eq!(response["result"]["structuredContent"]["action"], "decline", "{response}");
     }
 }
 
@@ -74,9 +96,9 @@ async fn cut(mut stream: Stream) -> Vec<Event> {
 }
 
 /// Reads the call's stream on, to its end.
-async fn read_on(client: &Client, id: &Value, last: &str) {
-    let response = client.listen(Some(last)).await.response().await;
-    assert_eq!((&response["id"], response.get("error")), (id, None), "{response}");
+async fn read_on(client: &Client, asked: &Asked, last: &str) {
+    let mut stream = client.listen(Some(last)).await;
+    asked.answer(client, &mut stream).await;
 }
 
 async fn toggle(client: &mut Client) {
@@ -107,10 +129,10 @@ async fn another_key_ends_the_streams_of_its_holder_and_of_nobody_else() {
     let url = &gateway.url;
     let (ada, bob) = (Open::new(url, Some(ADA), "").await, Open::new(url, Some(BOB), "").await);
     home.write(&keys(&[("ada", NEW), ("bob", BOB)], &target));
-    let (mut ada, id, last) = ada.cut().await;
+    let (mut ada, asked, last) = ada.cut().await;
     assert_eq!(ada.get(Some(&last)).await.unwrap().status(), 401);
     ada.http = Client::with_key(url, NEW).http;
-    read_on(&ada, &id, &last).await;
+    read_on(&ada, &asked, &last).await;
     bob.goes_on(toggle).await;
 }
 
@@ -136,10 +158,10 @@ async fn other_rules_end_the_streams_of_those_who_have_tokens() {
     let token = |audience: &str| issuer.token_with(&json!({"sub": "ada", "aud": audience}));
     let (ada, bob) = (Open::new(url, Some(&token("gw")), "").await, Open::new(url, Some(BOB), "").await);
     home.write(&settings("other"));
-    let (mut ada, id, last) = ada.cut().await;
+    let (mut ada, asked, last) = ada.cut().await;
     assert_eq!(ada.get(Some(&last)).await.unwrap().status(), 401);
     ada.http = Client::with_key(url, &token("other")).http;
-    read_on(&ada, &id, &last).await;
+    read_on(&ada, &asked, &last).await;
     bob.goes_on(toggle).await;
 }
 

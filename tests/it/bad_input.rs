@@ -281,7 +281,9 @@ async fn names_that_are_books_are_repeated_neither_in_answers_nor_in_the_log() {
         json!({"jsonrpc": "2.0", "id": 3, "method": "resources/read", "params": {"uri": book}}),
         json!({"jsonrpc": "2.0", "id": 4, "method": "completion/complete", "params": {
             "ref": {"type": "ref/prompt", "name": book}, "argument": {"name": "a", "value": "b"}}}),
+        json!({"jsonrpc": "2.0", "id": 5, "method": "completion/complete", "params": {"ref": book}}),
         json!({"jsonrpc": "2.0", "id": book, "method": "tools/call", "params": {"name": "sg_echo"}}),
+        json!(book),
     ];
     for (at, body) in bodies.iter().enumerate() {
         let answer = client.post(body).send().await.unwrap().text().await.unwrap();

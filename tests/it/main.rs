@@ -68,6 +68,7 @@ mod sessions;
 mod settings_change;
 mod static_tools;
 mod status_table;
+mod stored_refused;
 mod streams;
 mod supported_versions;
 mod tasks_legacy;

@@ -55,6 +55,7 @@ fn plan(name: &str, fingerprint: u64) -> TargetPlan {
             required: false,
             affinity: Affinity::Principal,
             listing: None,
+            tool_name: usize::MAX,
         },
         target: Arc::new(StdioTarget::new(options, ProcessBound::new(1))),
         fingerprint,

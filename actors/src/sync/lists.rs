@@ -16,7 +16,7 @@ use crate::catalogue::readable;
 
 /// Items of one list: somebody has to hold them all.
 const MAX_ITEMS: usize = 10_000;
-/// Pages of one list, so that a target whose cursors run in a circle ends.
+/// Pages of one list.
 const MAX_PAGES: usize = 1_000;
 /// Items of a list that are named where they are left out.
 const NAMED: usize = 8;
@@ -48,6 +48,8 @@ struct LeftOut {
     count: usize,
     /// The first of them.
     named: Vec<String>,
+    /// A page held no list.
+    no_list: bool,
 }
 
 // === impl Bounds ===
@@ -76,13 +78,15 @@ impl<'a> Reader<'a> {
         self.left_out
     }
 
-    /// All items of a list that clients can read. A list that the target does not have is empty.
+    /// All items of a list that clients can read. A list that the target does not have is empty, and so is a page that holds no
+    /// list, unless it should hold tools.
     ///
     /// # Errors
     /// Where a page is refused or is none: half a list is not what the target offers.
     pub(super) async fn read(&mut self, list: ListKind) -> Result<(Vec<RawJson>, Caching), TargetError> {
         let (mut items, mut seen, mut left_out) = (Vec::new(), HashSet::new(), LeftOut::default());
         let mut hints: Vec<(Caching, u64)> = Vec::new();
+        let mut cursors = HashSet::new();
         let (mut cursor, mut listed, limit) = (None, 0, self.bounds.of(list));
         for page in 0..MAX_PAGES {
             let Some(result) = self.page(list, page, cursor.as_deref()).await? else {
@@ -90,15 +94,22 @@ impl<'a> Reader<'a> {
             };
             hints.push((Caching::of(&result), 0));
             let members = Members::of(&result).map_err(|error| wrong(list, &Unreadable::from(&error)))?;
-            let found = members.get(list.member()).ok_or_else(|| wrong(list, &"it is missing"))?;
-            let found: Vec<RawJson> =
-                serde_json::from_str(found.get()).map_err(|error| wrong(list, &Unreadable::from(&error)))?;
+            let found: Vec<RawJson> = match members.get(list.member()) {
+                Some(found) => {
+                    serde_json::from_str(found.get()).map_err(|error| wrong(list, &Unreadable::from(&error)))?
+                }
+                None if list == ListKind::Tools => return Err(wrong(list, &"it is missing")),
+                None => {
+                    left_out.no_list = true;
+                    Vec::new()
+                }
+            };
             for item in found {
                 listed += 1;
                 if listed > limit && self.bounds.strict {
                     return Err(TargetError::TooMany { what: what(list), limit });
                 } else if listed > limit {
-                    self.left_out.extend(left_out.remark(list, limit));
+                    self.left_out.extend(left_out.remarks(list, limit));
                     let remark = format!("the target has more than {limit} {}: the rest is left out", what(list));
                     self.left_out.push(remark.into());
                     return Ok((items, Caching::merge(hints)));
@@ -111,8 +122,13 @@ impl<'a> Reader<'a> {
             // An empty cursor is a cursor (2025-11-25, pagination).
             cursor = members.get_str("nextCursor").map(Cow::into_owned);
             if cursor.is_none() {
-                self.left_out.extend(left_out.remark(list, listed));
+                self.left_out.extend(left_out.remarks(list, listed));
                 return Ok((items, Caching::merge(hints)));
+            }
+            // It stands for a place in the list: from there on all would come again.
+            if !cursors.insert(cursor.clone()) {
+                let detail = format!("the `nextCursor` of a page of {} is that of one before it", list.method());
+                return Err(TargetError::Protocol { detail });
             }
         }
         Err(TargetError::Protocol { detail: format!("{} has more than {MAX_PAGES} pages", list.method()) })
@@ -175,8 +191,13 @@ impl LeftOut {
         }
     }
 
-    /// What is left out of so many, and why; nothing where nothing is.
-    fn remark(self, list: ListKind, of: usize) -> Option<Box<str>> {
+    /// What is left out of so many, and why.
+    fn remarks(self, list: ListKind, of: usize) -> impl Iterator<Item = Box<str>> {
+        let no_list = self.no_list.then(|| format!("`{}` is missing in an answer to {}", list.member(), list.method()));
+        no_list.into_iter().chain(self.items(list, of)).map(Into::into)
+    }
+
+    fn items(self, list: ListKind, of: usize) -> Option<String> {
         let more = match self.count.checked_sub(self.named.len())? {
             0 if self.count == 0 => return None,
             0 => String::new(),
@@ -184,7 +205,7 @@ impl LeftOut {
         };
         let are = if self.count == 1 { "is" } else { "are" };
         let named = self.named.join("; ");
-        Some(format!("{} of {of} {} {are} left out: {named}{more}", self.count, what(list)).into())
+        Some(format!("{} of {of} {} {are} left out: {named}{more}", self.count, what(list)))
     }
 }
 

@@ -131,7 +131,7 @@ async fn a_session_that_never_stays_is_not_followed_for_ever() {
     let (request, _) =
         TestRequest::with_uri("/mcp").insert_header((SESSION_ID, door.session.as_deref().unwrap())).to_http_parts();
     let gateway = door.runtime.gateway_at("/mcp").unwrap();
-    let caller = Caller::new(&door.runtime, gateway, Identity::of(Principal::anonymous()), &request);
+    let caller = Caller::new(&door.runtime, gateway, Identity::of(Principal::anonymous()), 0, &request);
     let mut met = 0;
     let refused = caller
         .with_session(None, async |session| {

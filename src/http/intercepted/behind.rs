@@ -41,9 +41,19 @@ const REASON: &str = "the gateway's interceptor refused a question of this call"
 impl Behind {
     /// Says of a response what is behind it, where an interceptor will want to know.
     pub fn note(served: &Served, response: &mut HttpResponse, behind: impl FnOnce() -> Self) {
-        if served.interceptors.as_ref().is_some_and(|all| all.response.is_some()) {
-            response.extensions_mut().insert(behind());
+        if Self::is_wanted(served) {
+            behind().come_with(response);
         }
+    }
+
+    /// An interceptor of responses will want to know.
+    pub fn is_wanted(served: &Served) -> bool {
+        served.interceptors.as_ref().is_some_and(|all| all.response.is_some())
+    }
+
+    /// It comes with this response.
+    pub fn come_with(self, response: &mut HttpResponse) {
+        response.extensions_mut().insert(self);
     }
 
     /// A question is not asked: nobody will answer it.

@@ -101,13 +101,13 @@ impl Begun {
 
     /// The answer: JSON where the end comes first, else a stream.
     pub async fn answer(self, streaming: bool) -> Result<HttpResponse, HttpError> {
-        let waits = match &self {
-            Self::Runs(turn) => Some((turn.translator.context.served.clone(), turn.behind())),
-            Self::Passes(_) | Self::Done(_) => None,
+        let behind = match &self {
+            Self::Runs(turn) if Behind::is_wanted(&turn.translator.context.served) => Some(turn.behind()),
+            Self::Runs(_) | Self::Passes(_) | Self::Done(_) => None,
         };
         let mut response = self.answered(streaming).await?;
-        if let Some((served, behind)) = waits {
-            Behind::note(&served, &mut response, || behind);
+        if let Some(behind) = behind {
+            behind.come_with(&mut response);
         }
         Ok(response)
     }

@@ -8,6 +8,7 @@ use http::StatusCode;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
 use super::body;
 use super::cursor::Cursor;
@@ -20,10 +21,17 @@ use crate::link::{LinkEvent, Listening, Origin};
 /// The background task of one link; ends with it.
 pub(crate) struct Listener {
     task: Mutex<Option<Task>>,
-    /// False from the first GET until the target answered it.
-    answered: Arc<watch::Sender<bool>>,
+    known: Arc<Known>,
+}
+
+/// What is known of the target's stream, over all GETs of a link.
+struct Known {
+    /// Until when calls wait for the answer to the first GET; none where it is there, or nobody listens.
+    awaited: watch::Sender<Option<Instant>>,
     /// The target said that it has no such stream: asking again would not change it.
-    none_offered: Arc<AtomicBool>,
+    none_offered: AtomicBool,
+    /// The target has opened one.
+    opened: AtomicBool,
 }
 
 /// Aborted when dropped.
@@ -39,12 +47,18 @@ enum Next {
     Gone,
 }
 
-/// The longest that a call waits for the standing stream to be there: some targets answer its head late.
+/// The longest that calls wait for the standing stream to be there, from when it was asked for: some targets answer its head
+/// late, or with the first event.
 const HEAD_TIME: Duration = Duration::from_millis(250);
 
 impl Default for Listener {
     fn default() -> Self {
-        Self { task: Mutex::default(), answered: Arc::new(watch::Sender::new(true)), none_offered: Arc::default() }
+        let known = Known {
+            awaited: watch::Sender::new(None),
+            none_offered: AtomicBool::new(false),
+            opened: AtomicBool::new(false),
+        };
+        Self { task: Mutex::default(), known: Arc::new(known) }
     }
 }
 
@@ -54,11 +68,9 @@ impl Listener {
     /// A target that asks or logs on the standing stream in the middle of a call drops what it has to say while there is
     /// none: a call that comes with the stream waits for it.
     pub(crate) async fn answered(&self) {
-        if *self.answered.borrow() {
-            return;
-        }
-        let mut answered = self.answered.subscribe();
-        let _ = tokio::time::timeout(HEAD_TIME, answered.wait_for(|answered| *answered)).await;
+        let Some(until) = *self.known.awaited.borrow() else { return };
+        let mut awaited = self.known.awaited.subscribe();
+        let _ = timeout_at(until, awaited.wait_for(Option::is_none)).await;
     }
 
     /// Starts or stops; idempotent.
@@ -67,15 +79,14 @@ impl Listener {
         match listening {
             Listening::Off => {
                 *task = None;
-                self.answered.send_replace(true);
+                self.known.awaited.send_replace(None);
             }
             Listening::On if task.as_ref().is_some_and(|task| !task.0.is_finished()) => {}
-            Listening::On if self.none_offered.load(Ordering::Relaxed) => {}
+            Listening::On if self.known.none_offered.load(Ordering::Relaxed) => {}
             Listening::On => {
-                let (session, none_offered) = (Arc::clone(session), Arc::clone(&self.none_offered));
-                let answered = Arc::clone(&self.answered);
-                answered.send_replace(false);
-                *task = Some(Task(tokio::spawn(async move { listen(&session, &none_offered, &answered).await })));
+                let (session, known) = (Arc::clone(session), Arc::clone(&self.known));
+                known.awaited.send_replace(Some(Instant::now() + HEAD_TIME));
+                *task = Some(Task(tokio::spawn(async move { listen(&session, &known).await })));
             }
         }
     }
@@ -89,10 +100,10 @@ impl Drop for Task {
 
 // === the task ===
 
-async fn listen(session: &Session, none_offered: &AtomicBool, answered: &watch::Sender<bool>) {
+async fn listen(session: &Session, known: &Known) {
     let mut cursor = Cursor::new(None);
     loop {
-        match connection(session, &mut cursor, none_offered, answered).await {
+        match connection(session, &mut cursor, known).await {
             Next::Again => tokio::time::sleep(cursor.delay()).await,
             Next::Stop => return,
             Next::Gone => {
@@ -103,15 +114,10 @@ async fn listen(session: &Session, none_offered: &AtomicBool, answered: &watch::
     }
 }
 
-async fn connection(
-    session: &Session,
-    cursor: &mut Cursor,
-    none_offered: &AtomicBool,
-    answered: &watch::Sender<bool>,
-) -> Next {
+async fn connection(session: &Session, cursor: &mut Cursor, known: &Known) -> Next {
     let name = &session.endpoint.name;
     let answer = session.get(cursor, None).await;
-    answered.send_replace(true);
+    known.awaited.send_replace(None);
     let answer = match answer {
         Ok(answer) => answer,
         Err(error) => {
@@ -121,14 +127,15 @@ async fn connection(
         }
     };
     let status = answer.status();
-    if status == StatusCode::NOT_FOUND && session.id.is_some() {
+    // A server that has no route for GET says 404 too, of a session that lives: calls will tell.
+    if status == StatusCode::NOT_FOUND && session.id.is_some() && known.opened.load(Ordering::Relaxed) {
         return Next::Gone;
     }
     if matches!(status, StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_FOUND | StatusCode::NOT_IMPLEMENTED)
         || (status.is_success() && body_kind(&answer) != BodyKind::EventStream)
     {
         tracing::debug!(target_name = %name, %status, "target offers no standing stream");
-        none_offered.store(true, Ordering::Relaxed);
+        known.none_offered.store(true, Ordering::Relaxed);
         body::discard(answer);
         return Next::Stop;
     }
@@ -143,6 +150,7 @@ async fn connection(
         cursor.fail();
         return Next::Again;
     }
+    known.opened.store(true, Ordering::Relaxed);
     read(session, cursor, answer).await
 }
 

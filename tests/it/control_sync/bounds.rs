@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::offer::{Offer, many};
 use super::{Shop, reason, refused};
 use crate::control_client::target;
+use crate::either::{ERAS, Either};
 use crate::harness::{eventually, sessiongate};
 use crate::scripted::{Reply, Scripted};
 
@@ -64,6 +65,16 @@ async fn a_tool_whose_name_is_too_long_is_left_out() {
     assert!(reason(&said).contains("1 of 2 tools") && reason(&said).contains("256"), "{said}");
     let shown = shop.shown().await;
     assert_eq!(shown, [format!("t___{}", "x".repeat(252))]);
+
+    // Also where nobody reads it but clients.
+    let mut live = target("t", &offer.url);
+    live["targetConfiguration"]["mcp"]["mcpServer"]["listingMode"] = json!("DYNAMIC");
+    shop.update(&id, &live, "READY").await;
+    for era in ERAS {
+        let page = Either::new(era, &shop.url).await.ask("tools/list", json!({})).await;
+        let names: Vec<&Value> = page["result"]["tools"].as_array().unwrap().iter().map(|tool| &tool["name"]).collect();
+        assert_eq!(names, [&shown[0]], "{era}");
+    }
 }
 
 #[tokio::test]

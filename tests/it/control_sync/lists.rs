@@ -52,6 +52,22 @@ async fn a_list_that_is_refused_fails_and_what_was_read_last_stays() {
 }
 
 #[tokio::test]
+async fn a_list_that_goes_in_a_circle_fails_where_it_begins_again() {
+    let offer = Offer::new(many(4));
+    offer.pages_of(2);
+    let shop = Shop::open("").await;
+    let id = shop.target(&offer).await;
+    offer.circles(true);
+    let asked = offer.asked("tools/list");
+    let failed = shop.synchronised(&id, "SYNCHRONIZE_UNSUCCESSFUL").await;
+    assert!(reason(&failed).contains("`nextCursor`") && reason(&failed).contains("tools/list"), "{failed}");
+    assert_eq!(offer.asked("tools/list"), asked + 2);
+    assert_eq!(shop.shown().await.len(), 4);
+    offer.circles(false);
+    shop.synchronised(&id, "READY").await;
+}
+
+#[tokio::test]
 async fn a_list_that_a_target_does_not_have_is_empty() {
     let offer = Offer::new(many(2));
     for method in &ALL[1..] {

@@ -34,6 +34,8 @@ struct Says {
     status: Option<u16>,
     /// Lists of tools are not answered.
     silent: bool,
+    /// Each page leads to the second one.
+    circles: bool,
 }
 
 /// Tools of these names.
@@ -54,8 +56,8 @@ impl Offer {
         let lists = HashMap::from([("tools/list", tools)]);
         let capabilities = json!({"tools": {}, "prompts": {}, "resources": {}});
         let refused = HashMap::new();
-        let says =
-            Says { capabilities, lists, page: usize::MAX, refused, without: None, status: None, silent: false };
+        let (page, without, status) = (usize::MAX, None, None);
+        let says = Says { capabilities, lists, page, refused, without, status, silent: false, circles: false };
         let says = Arc::new(Mutex::new(says));
         let own = says.clone();
         let server = Scripted::raw(move |request| own.lock().unwrap().reply(request));
@@ -104,6 +106,11 @@ impl Offer {
     /// Whether who asks for its tools waits in vain.
     pub fn is_silent(&self, silent: bool) {
         self.says.lock().unwrap().silent = silent;
+    }
+
+    /// Whether its pages end.
+    pub fn circles(&self, circles: bool) {
+        self.says.lock().unwrap().circles = circles;
     }
 
     /// How many wait in vain.
@@ -171,6 +178,9 @@ impl Says {
         }
         if end < items.len() {
             list["nextCursor"] = json!((page + 1).to_string());
+        }
+        if self.circles {
+            list["nextCursor"] = json!("1");
         }
         Reply::Json(result(request, &list.to_string()))
     }

@@ -158,6 +158,13 @@ impl SessionCore {
             let owner = env.catalogue.route_listed(list, &key);
             return owner.is_none_or(|owner| owner.target == *target).then_some(item);
         }
+        if list == ListKind::Tools && !fits(target, &item, env)? {
+            tracing::warn!(
+                target_name = &**target,
+                "a tool is left out: its name is longer than those of the gateway may be"
+            );
+            return None;
+        }
         Some(item)
     }
 
@@ -290,6 +297,13 @@ impl SessionCore {
         let method = list.changed_method();
         self.send_standing(jsonrpc::notification(method, None), Some(method.into()), env, step);
     }
+}
+
+/// Whether what clients call a tool by is as short as its target's must be. None where it has no name.
+fn fits(target: &str, tool: &RawJson, env: &Env<'_>) -> Option<bool> {
+    let name = Members::of(tool).ok()?.get_str("name")?;
+    let most = env.catalogue.target(target).map_or(usize::MAX, |state| state.settings.tool_name);
+    Some(names::exposed(target, &name).chars().count() <= most)
 }
 
 fn live_key(list: ListKind, exposed: &str) -> String {

@@ -24,6 +24,7 @@ fn target(name: &str, tools: Vec<RawJson>, listing: Listing) -> TargetState {
         required: false,
         affinity: Affinity::Principal,
         listing: Some(listing),
+        tool_name: usize::MAX,
     };
     TargetState { settings, catalogue: Some(Arc::new(TargetCatalogue::of_tools(tools, Timestamp(1)))) }
 }

@@ -168,6 +168,7 @@ pub(super) fn target(named: &str, tools: &[&str]) -> TargetState {
         required: false,
         affinity: Affinity::Principal,
         listing: None,
+        tool_name: usize::MAX,
     };
     TargetState { settings, catalogue: Some(Arc::new(catalogue)) }
 }

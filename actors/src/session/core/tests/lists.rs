@@ -57,6 +57,21 @@ fn a_live_list_goes_through_the_targets_page_by_page() {
     assert_eq!((names(&page), page["result"].get("nextCursor")), (vec!["mail___send"], None));
 }
 
+#[test]
+fn a_live_tool_with_a_longer_name_than_there_may_be_is_left_out() {
+    let mut world = dynamic();
+    let mut cart = live("cart", true);
+    // With `cart___`, and in characters: nine of these are eighteen bytes.
+    cart.settings.tool_name = 16;
+    world.catalogue = Snapshot::build(&world.settings, vec![cart]);
+    let call = world.request(1, "tools/list", json!({}), true).0;
+    world.opened("cart", 1);
+    let (fits, long) = ("\u{e9}".repeat(9), "\u{e9}".repeat(10));
+    let page = json!({"tools":[listed("add"), listed(&long), listed(&fits)]});
+    let page = world.done(call, 1, page).answer();
+    assert_eq!(names(&page), ["cart___add".to_owned(), format!("cart___{fits}")]);
+}
+
 /// `mail` is live and not known, `cart` is of the catalogue.
 fn mixed(change: impl FnOnce(&mut crate::settings::GatewaySettings)) -> World {
     let mut world = World::with(NEW, change);
