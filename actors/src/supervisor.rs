@@ -226,7 +226,7 @@ impl TargetSupervisor {
         let mut all = supervised.iter_mut();
         let known = all.find(|known| &*known.settings.name == target && known.fingerprint == fingerprint)?;
         let shown = known.catalogue.as_ref().map(|shown| shown.synced_at);
-        if said == Said::Elsewhere && false && shown.is_some_and(|shown| shown >= catalogue.synced_at) {
+        if said == Said::Elsewhere && shown.is_some_and(|shown| shown >= catalogue.synced_at) {
             return None;
         }
         known.catalogue = Some(catalogue);

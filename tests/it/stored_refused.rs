@@ -91,7 +91,7 @@ async fn a_stored_target_that_is_refused_today_is_failed_until_it_is_changed() {
     let ids = [control.target(&shop, "old", &server.url).await, control.target(&shop, "good", &server.url).await];
     drop(program);
     stored(&control, "target", "old", |members| {
-        members["targetConfiguration"]["mcp"]["mcpServer"]["endpoint"] = json!("ftp://target.example/mcp");
+        members["targetConfiguration"]["mcp"]["mcpServer"]["endpoint"] = json!("https://target.example:99999/mcp");
     })
     .await;
     let _program = control.start();
