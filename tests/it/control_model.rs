@@ -281,7 +281,14 @@ async fn each_violation_is_refused_and_changes_nothing() {
         // What is in members that are refused is looked at all the same.
         let rest = kept.sampler(&server.url).violations(operation).into_iter();
         let rest = rest.filter(|one| !places.contains(&(one.kind, one.path.clone())));
-        let before = state(&control, &kept).await;
+        // What was accepted may still be carried out.
+        let before = eventually("all is carried out", async || {
+            let state = state(&control, &kept).await;
+            let busy = ["CREATING", "UPDATING", "DELETING", "SYNCHRONIZING"];
+            let is_busy = |part: &Value| busy.iter().any(|status| part.to_string().contains(&format!("\"{status}\"")));
+            (!state.iter().any(is_busy)).then_some(state)
+        })
+        .await;
         let seen = control.ok("GET", &place(operation.name, &kept), None).await;
         let counted = violations.len();
         for (at, violation) in violations.into_iter().chain(rest).enumerate() {

@@ -3,7 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -291,15 +292,29 @@ pub fn stdio_target(name: &str, more: &str) -> String {
 }
 
 /// A port that nothing else takes between two starts of a gateway: not one of those that the system hands out, where
-/// tests that run beside this one would find it, but one from a range that belongs to this process's number.
+/// tests that run beside this one would find it, but one from a range that belongs to this process as long as it lives.
 pub fn free_port() -> u16 {
-    static NEXT: std::sync::atomic::AtomicU16 = std::sync::atomic::AtomicU16::new(0);
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    static RANGE: OnceLock<(u16, std::fs::File)> = OnceLock::new();
     const FIRST: u16 = 15_000;
     const EACH: u16 = 16;
-    const PROCESSES: u32 = 1000;
-    let own = u16::try_from(std::process::id() % PROCESSES).unwrap() * EACH;
+    let (range, _) = RANGE.get_or_init(range);
     (0..EACH)
-        .map(|_| FIRST + own + NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % EACH)
+        .map(|_| FIRST + range * EACH + NEXT.fetch_add(1, Ordering::Relaxed) % EACH)
         .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
         .expect("a free port")
+}
+
+/// The number of a range that no other process of tests has, and the lock that says so.
+fn range() -> (u16, std::fs::File) {
+    const RANGES: u16 = 1000;
+    let folder = std::env::temp_dir().join("sessiongate-test-ports");
+    std::fs::create_dir_all(&folder).unwrap();
+    let first = u16::try_from(std::process::id() % u32::from(RANGES)).unwrap();
+    let mut ranges = (first..RANGES).chain(0..first);
+    let own = ranges.find_map(|range| {
+        let file = std::fs::File::create(folder.join(range.to_string())).unwrap();
+        file.try_lock().is_ok().then_some((range, file))
+    });
+    own.expect("a range of ports")
 }

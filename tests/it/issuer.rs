@@ -169,7 +169,7 @@ impl Issuer {
     fn message(&self, header: &Value, changes: &Value) -> String {
         let mut claims = json!({
             "iss": self.url, "sub": "ada", "aud": "gw", "client_id": "console", "scope": "shop/read",
-            "iat": now() - 300.0, "exp": now() + 3600.0,
+            "iat": now() - 30.0, "exp": now() + 3600.0,
         });
         for (name, value) in changes.as_object().unwrap() {
             if value.is_null() {
