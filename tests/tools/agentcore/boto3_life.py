@@ -17,11 +17,11 @@ from python_host import need
 
 
 def signing(key, secret):
-    """Signs requests to a gateway as the cloud's own proxies for MCP do: with botocore's signer."""
+    """Signs requests to a gateway as the cloud's own proxies for MCP do: with botocore's signer, and every header but one."""
     signer = botocore.auth.SigV4Auth(botocore.credentials.Credentials(key, secret), "bedrock-agentcore", REGION)
 
     def sign(request):
-        kept = {name: request.headers[name] for name in ("content-type", "accept", "mcp-session-id") if name in request.headers}
+        kept = {name: value for name, value in request.headers.items() if name != "connection"}
         signed = botocore.awsrequest.AWSRequest(request.method, str(request.url), data=request.content, headers=kept)
         signer.add_auth(signed)
         request.headers.update({name: signed.headers[name] for name in ("Authorization", "X-Amz-Date")})
